@@ -1,0 +1,95 @@
+/**
+ * What the rewriter and the runtime agree on, and all that they share: an instrumented module carries one
+ * custom section, `belay` (MessagePack of {@link Contract}), and the exports named here. The runtime never
+ * sees the rewriter and the rewriter never sees the runtime; they meet in the module.
+ */
+
+/** Name of the custom section. */
+export const SECTION = 'belay';
+
+/**
+ * Version of the section and of the exports below. Raise it whenever a runtime built for the old one would
+ * misread a new module.
+ */
+export const CONTRACT_VERSION = 1;
+
+/** Where tags and shadow live: in memories of their own, or above the guest's reserve in its own memory. */
+export type Layout = 'separate' | 'inline';
+
+/** A linear memory of the guest. Sizes are in pages of 64 KiB. */
+export interface MemoryState {
+  /** 64-bit addresses: pointers cross the boundary as bigint. */
+  is64: boolean;
+  /** The name under which the module exports it (its own export, or one that Belay added). */
+  export: string;
+  /** [module, name] where the module imports it. */
+  import?: [string, string];
+  /** Inline layout: the highest number of pages the guest can have. */
+  reserve?: number;
+  /** Inline layout: pages of the whole memory: reserve, shadow and tags. */
+  total?: number;
+}
+
+/** A table of the guest that the module or the host can change. */
+export interface TableState {
+  /** Index in the module's table index space. */
+  index: number;
+  /** The names under which the module exports it. */
+  exports: string[];
+  /** [module, name] where the module imports it. */
+  import?: [string, string];
+}
+
+/** The content of the `belay` section. */
+export interface Contract {
+  version: number;
+  mechanism: 'lmc';
+  /** Bytes of a region: a power of two, 1 to 4096. */
+  region: number;
+  layout: Layout;
+  memories: MemoryState[];
+  tables: TableState[];
+  /** Mutable globals that a rollback restores (the module's own and imported ones). */
+  globals: number;
+  /** Whether steps are counted (see {@link EXPORTS.steps}). */
+  steps: boolean;
+  /** Whether the per-store oracle is built in (debug only). */
+  oracle: boolean;
+}
+
+/**
+ * Names of the exports that instrumentation adds. All begin with `belay:`; a module that has such an export
+ * of its own is refused. `N` stands for an index into {@link Contract.memories} or {@link Contract.tables}.
+ */
+export const EXPORTS = {
+  /** `() -> ()`: begins a new epoch. */
+  checkpoint: 'belay:checkpoint',
+  /** `() -> ()`: restores the state of the last checkpoint; the epoch begins anew. */
+  rollback: 'belay:rollback',
+  /** `global (mut i64)`: regions saved since instantiation. */
+  saved: 'belay:saved',
+  /** `global (mut i64)`: steps left; counted down at function entries and back-edges. */
+  steps: 'belay:steps',
+  /** `table funcref`: element 0 is called, as `() -> ()`, when the steps are used up; it may add some. */
+  tick: 'belay:tick',
+  /** Oracle: `global (mut i32)`: function index and number of the store that wrote an unsaved byte, or -1. */
+  oracleFunction: 'belay:oracle:function',
+  oracleStore: 'belay:oracle:store',
+  /** `memoryN`: the guest's memory, exported under this name where the module does not export it. */
+  memory: (n: number) => `belay:memory:${n}`,
+  /** Separate layout: the memory of tags and the memory of pre-images. */
+  tags: (n: number) => `belay:tags:${n}`,
+  shadow: (n: number) => `belay:shadow:${n}`,
+  /** `(address, length) -> ()`: saves every region of the range; traps when it lies outside. */
+  touch: (n: number) => `belay:touch:${n}`,
+  /** `() -> pages` and `(delta) -> old pages or -1`: the guest's view of its memory size. */
+  size: (n: number) => `belay:size:${n}`,
+  grow: (n: number) => `belay:grow:${n}`,
+  /** A table changed by the host: `(index, value)`, `(value, delta) -> old`, `() -> size`. */
+  tableSet: (n: number) => `belay:table:set:${n}`,
+  tableGrow: (n: number) => `belay:table:grow:${n}`,
+  tableSize: (n: number) => `belay:table:size:${n}`,
+} as const;
+
+/** Bytes of a WebAssembly page. */
+export const PAGE = 65536;

@@ -1,0 +1,124 @@
+/** The rewriter's public face. */
+import type { Contract, Layout } from '../contract/contract.js';
+
+export interface InstrumentOptions {
+  /** How writes are seen and pre-images kept. */
+  mechanism?: 'lmc';
+  /** Bytes of a region: a power of two, 1 to 4096. */
+  region?: number;
+  /** Where tags and shadow live; `auto` (default) takes `separate` where this engine has several memories. */
+  layout?: Layout | 'auto';
+  /** Inline layout: bytes that the guest's memory can grow to (rounded up to pages). */
+  reserve?: number;
+  /** Inline layout: also check loads against the guest's memory size, so that a wild load traps. */
+  checkLoads?: boolean;
+  /** Count function entries and back-edges, so that an endless loop can be ended. */
+  steps?: boolean;
+  /** Remove checks that another check makes redundant. Default true. */
+  optimize?: boolean;
+  /** Emit branch hints (custom section metadata.code.branch_hint). Default true. */
+  hints?: boolean;
+  /** Debug: assert at every executed store that each of its bytes is saved. */
+  oracle?: boolean;
+  /** Debug: kinds of instrumentation to leave out, to see that tests notice. */
+  omit?: readonly Omittable[];
+  /** Called now and then with the share of work done, 0 to 1. */
+  onProgress?: (done: number) => void;
+}
+
+/** Kinds of instrumentation that `omit` can leave out. */
+export const OMITTABLE = [
+  'store',
+  'store-float',
+  'store-narrow',
+  'store-simd',
+  'store-lane',
+  'atomic-store',
+  'atomic-rmw',
+  'atomic-cmpxchg',
+  'memory.fill',
+  'memory.copy',
+  'memory.init',
+  'memory.grow',
+  'table.set',
+  'table.fill',
+  'table.copy',
+  'table.init',
+  'table.grow',
+  'global',
+  'data.drop',
+  'elem.drop',
+  'tail',
+] as const;
+export type Omittable = (typeof OMITTABLE)[number];
+
+/** What instrument() did, in numbers. */
+export interface Report {
+  region: number;
+  layout: Layout;
+  functions: number;
+  /** Instructions that write to memory, by mnemonic. */
+  writes: Record<string, number>;
+  /** Store-like instructions found (bulk operations are not among them). */
+  stores: number;
+  /** Bulk operations and other state changes replaced by calls. */
+  calls: number;
+  /** Checks inserted. */
+  checksInserted: number;
+  /** Stores whose check a dominating one of the same range made redundant. */
+  checksRemoved: number;
+  /** Stores whose check was merged into one with others off the same base. */
+  checksMerged: number;
+  /** Stores in code that cannot be reached. */
+  unreachable: number;
+  branchHints: number;
+  /** Bytes of the module before and after. */
+  bytesBefore: number;
+  bytesAfter: number;
+  /** bytesAfter / bytesBefore. */
+  codeGrowth: number;
+  /** Things a user should know; none of them makes a rollback wrong. */
+  warnings: string[];
+}
+
+export interface Instrumented {
+  wasm: Uint8Array;
+  report: Report;
+  contract: Contract;
+}
+
+/** A reason why a module is refused. */
+export interface Refusal {
+  /** What cannot be rolled back, in words. */
+  reason: string;
+  /** Name or number of the function, where it is in one. */
+  function?: string;
+  /** Mnemonic of the instruction, and its offset in the file. */
+  instruction?: string;
+  offset?: number;
+}
+
+/** What inspect() says of a module. */
+export interface Inspection {
+  bytes: number;
+  instrumented: boolean;
+  /** The section of an instrumented module. */
+  contract?: Contract;
+  /** Whether instrument() will take it, and why not. */
+  canRollBack: boolean;
+  refusals: Refusal[];
+  warnings: string[];
+  /** 'command' (_start), 'reactor' (_initialize), or 'library'. */
+  kind: 'command' | 'reactor' | 'library';
+  functions: { imported: number; defined: number };
+  memories: { index: number; imported: boolean; exported: boolean; is64: boolean; shared: boolean; initial: number; maximum?: number }[];
+  tables: { index: number; type: string; imported: boolean; exported: boolean; mutated: boolean; initial: number; maximum?: number }[];
+  globals: { mutable: number; immutable: number; byType: Record<string, number> };
+  segments: { data: number; dataDropped: number; elem: number; elemDropped: number };
+  start: boolean;
+  imports: { module: string; name: string; kind: string }[];
+  exports: { name: string; kind: string }[];
+  customSections: string[];
+  /** Instructions that change state, by mnemonic. */
+  writes: Record<string, number>;
+}

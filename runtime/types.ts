@@ -1,0 +1,97 @@
+/**
+ * The runtime's public face. Everything here works in every engine with WebAssembly, SIMD and bulk memory:
+ * Node 20 and later, Deno, Bun, browsers and workerd-like hosts.
+ */
+import type { Contract } from '../contract/contract.js';
+
+/** A WebAssembly address: a number, or a bigint for a 64-bit memory (numbers are accepted there too). */
+export type Pointer = number | bigint;
+
+/** State that the host keeps for the guest (open files, pending output) and that goes back with it. */
+export interface Companion {
+  /** Called by {@link Guest.checkpoint}, after the guest's own. */
+  checkpoint(): void;
+  /** Called by {@link Guest.rollback}, after the guest's own. */
+  rollback(): void;
+}
+
+export interface GuestStats {
+  /** Calls of checkpoint() that succeeded. */
+  checkpoints: number;
+  /** Calls of rollback() that succeeded. */
+  rollbacks: number;
+  /** Regions saved since instantiation, over all memories. */
+  regionsSaved: number;
+  /** The same in bytes (regions × region size). */
+  bytesSaved: number;
+  /** Bytes of guest memory, over all memories. */
+  memoryBytes: number;
+  /** Bytes set aside for tags and shadow, over all memories; untouched pages of it cost nothing. */
+  supportBytes: number;
+}
+
+/** How long a guest may run before it is stopped: needs a module instrumented with `steps: true`. */
+export interface Limits {
+  /** Function entries and back-edges until the guest traps. */
+  steps?: number;
+  /** Milliseconds from now until the guest traps; looked at every {@link Limits.interval} steps. */
+  deadline?: number;
+  /** Steps between two looks at the clock. Default 100,000. */
+  interval?: number;
+}
+
+/** A running module with its checkpoints. */
+export interface Guest<E extends WebAssembly.Exports = WebAssembly.Exports> extends Disposable {
+  readonly module: WebAssembly.Module;
+  readonly instance: WebAssembly.Instance;
+  /** The module's own exports (without those that Belay added); live across rollbacks. */
+  readonly exports: E;
+  /** The guest's first memory. Its `grow` is tracked; writes through its `buffer` need {@link touch}. */
+  readonly memory: WebAssembly.Memory;
+  /** What the module says of itself. */
+  readonly contract: Contract;
+  /** True while a function of the guest is on the stack (seen from an import). */
+  readonly running: boolean;
+  /** True when the guest was stopped by {@link limit}; cleared by rollback and by a new limit. */
+  readonly overrun: boolean;
+
+  /**
+   * Begins a new epoch: the state of now is what {@link rollback} returns to. Its cost does not depend on
+   * the size of memory.
+   * @throws ERR_BELAY_RUNNING from inside an import; ERR_BELAY_DISPOSED.
+   */
+  checkpoint(): void;
+  /**
+   * Restores the state of the last checkpoint: memories and their sizes, globals, tables, dropped segments
+   * and the companions. May be called again and again.
+   * @throws ERR_BELAY_NO_CHECKPOINT, ERR_BELAY_RUNNING; with `audit`, ERR_BELAY_UNTRACKED_WRITE.
+   */
+  rollback(): void;
+  /**
+   * checkpoint(), then `fn`; when it throws (or its promise rejects) rollback() and throw on.
+   * An error caused by {@link limit} arrives as ERR_BELAY_OVERRUN with the trap as its cause.
+   */
+  attempt<T>(fn: () => T): T;
+  /** A host write that a rollback undoes. @throws ERR_BELAY_RANGE */
+  write(pointer: Pointer, bytes: Uint8Array, memory?: number): void;
+  /** Fills `length` bytes with `value`. @throws ERR_BELAY_RANGE */
+  fill(pointer: Pointer, value: number, length: Pointer, memory?: number): void;
+  /** Announces that the host will write there, by any means, before the next checkpoint. @throws ERR_BELAY_RANGE */
+  touch(pointer: Pointer, length: Pointer, memory?: number): void;
+  /** Sets (or with no argument lifts) limits for what runs from now on. @throws ERR_BELAY_OPTION */
+  limit(limits?: Limits): void;
+  /** Registers host state that goes back with the guest. */
+  join(companion: Companion): void;
+  stats(): GuestStats;
+}
+
+export interface InstantiateOptions {
+  /**
+   * Keeps a full copy of memory and compares at each rollback: a host write that nobody announced is an
+   * error that lists its addresses (and is undone all the same). Costs a full copy per checkpoint.
+   */
+  audit?: boolean;
+}
+
+/** Imports as WebAssembly.instantiate takes them, or a function that makes them for the guest to be. */
+export type GuestImports = WebAssembly.Imports | ((guest: Guest) => WebAssembly.Imports);
