@@ -1,0 +1,91 @@
+/**
+ * Guests in worker threads, so that the thread that speaks HTTP is never blocked: it refuses, times out,
+ * notices hang-ups and answers for its metrics while a guest is in an endless loop.
+ *
+ * The workers are piscina's; the queue is ours (queue.ts), because piscina's way to abort a running task is to
+ * end its thread, and a reactor's state would go with it. Node only.
+ */
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import { BelayError, type BelayErrorCode } from '../../contract/errors.js';
+import type { Executor } from './handler.js';
+import type { LoadOptions } from './load.js';
+import { checkRollback, wholeNumber } from './options.js';
+import { kindOf } from './program.js';
+import type { GuestRequest, Outcome, ProgramKind, RollbackPolicy, RunOptions } from './types.js';
+
+/** What a worker needs to make its guest. */
+export interface GuestConfig {
+  module: WebAssembly.Module;
+  load: LoadOptions;
+  run: RunOptions;
+}
+
+/** A worker's answer when it is asked to start. */
+export interface Started {
+  kind?: ProgramKind;
+  rollback?: RollbackPolicy;
+  failed?: { message: string; code?: string; stack?: string };
+}
+
+export interface Pool extends Executor {
+  /** Ends the threads. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts `instances` guests in threads of their own.
+ * @throws ERR_BELAY_OPTION for several instances of a program that keeps state; and what a guest's start throws.
+ */
+export async function createPool(config: GuestConfig, instances?: number): Promise<Pool> {
+  const kind = kindOf(config.module);
+  const rollback = checkRollback(kind, config.run.rollback);
+  const concurrency = wholeNumber('instances', instances, 1, 1);
+  if (concurrency > 1 && rollback !== 'always') {
+    throw new BelayError(
+      'ERR_BELAY_OPTION',
+      'instances would each keep a state of their own: several need rollback always, or take 1',
+    );
+  }
+  if (concurrency > 1024) {
+    throw new BelayError(
+      'ERR_BELAY_OPTION',
+      `instances must be at most 1024; this machine runs ${availableParallelism()} threads at a time`,
+    );
+  }
+  const pool = new Piscina<GuestRequest | undefined, Outcome | Started>({
+    filename: fileURLToPath(new URL('./worker.js', import.meta.url)),
+    workerData: config,
+    minThreads: concurrency,
+    maxThreads: concurrency,
+    concurrentTasksPerWorker: 1,
+    recordTiming: false,
+  });
+  // An idle thread that dies is replaced by piscina; a busy one is reported through its request.
+  pool.on('error', () => {});
+
+  const started = (await Promise.all(
+    Array.from({ length: concurrency }, () => pool.run(undefined)),
+  )) as Started[];
+  const failed = started.find((s) => s.failed)?.failed;
+  if (failed) {
+    await pool.destroy();
+    const cause = Object.assign(
+      new Error(failed.message),
+      failed.stack !== undefined && { stack: failed.stack },
+    );
+    if (failed.code?.startsWith('ERR_BELAY_')) {
+      throw new BelayError(failed.code as BelayErrorCode, failed.message, { cause });
+    }
+    throw new BelayError('ERR_BELAY_SERVICE', `the program did not start: ${failed.message}`, { cause });
+  }
+  return {
+    kind,
+    rollback,
+    concurrency,
+    blocking: false,
+    run: (request) => pool.run(request) as Promise<Outcome>,
+    close: () => pool.destroy(),
+  };
+}
