@@ -60,7 +60,7 @@ function contradiction(flag: string): Error {
   );
 }
 
-function parseRegion(text: string): number {
+export function parseRegion(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < 1 || value > 4096 || (value & (value - 1)) !== 0) {
     throw new InvalidArgumentError('It is a power of two from 1 to 4096.');
