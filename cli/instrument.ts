@@ -24,7 +24,7 @@ export function instrumentCommand(program: Command): void {
     .command('instrument')
     .description('add checkpoints to a module')
     .argument('<in.wasm>', 'a WebAssembly module, binary or text; - for standard input')
-    .requiredOption('-o, --output <file>', 'where the instrumented module goes; - for standard output')
+    .option('-o, --output <file>', 'where the instrumented module goes (required); - for standard output')
     .option('--json', 'print the report as JSON');
   addInstrumentOptions(command)
     .addHelpText('after', EXAMPLES)
@@ -32,13 +32,17 @@ export function instrumentCommand(program: Command): void {
 }
 
 interface Flags extends InstrumentFlags {
-  output: string;
+  output?: string;
   json?: boolean;
 }
 
 async function run(input: string, flags: Flags): Promise<void> {
   const options = instrumentOptions(flags);
-  const toStandardOutput = flags.output === '-';
+  const { output } = flags;
+  // Not commander's requiredOption: that would be reported ahead of a misspelt option.
+  if (output === undefined)
+    throw usageError('say where the result goes: -o <file>, or -o - for standard output');
+  const toStandardOutput = output === '-';
   if (toStandardOutput && flags.json) {
     throw usageError('--json and -o - both want standard output; give -o a file name');
   }
@@ -55,16 +59,14 @@ async function run(input: string, flags: Flags): Promise<void> {
       ...(onProgress && { onProgress }),
     });
     progress.stop();
-    await writeOutput(flags.output, result.wasm);
+    await writeOutput(output, result.wasm);
     const { report, contract, cached } = result;
     if (flags.json) {
-      process.stdout.write(
-        `${JSON.stringify({ input, output: flags.output, cached, report, contract }, null, 2)}\n`,
-      );
+      process.stdout.write(`${JSON.stringify({ input, output, cached, report, contract }, null, 2)}\n`);
     } else if (toStandardOutput) {
       process.stderr.write(instrumentReport(name, report, cached));
     } else {
-      process.stdout.write(instrumentReport(flags.output, report, cached));
+      process.stdout.write(instrumentReport(output, report, cached));
     }
   } catch (error) {
     throw aboutInput(error, name);

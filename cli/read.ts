@@ -35,7 +35,9 @@ function readInput(path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (cause) {
-    const advice = (cause as NodeJS.ErrnoException).code === 'EISDIR' ? '; name a .wasm file in it' : '';
+    const { code } = cause as NodeJS.ErrnoException;
+    const advice =
+      code === 'EISDIR' ? '; name a .wasm file in it' : code === 'ENOENT' ? '; check the path' : '';
     throw new BelayError('ERR_BELAY_FILE', `cannot read ${path}: ${fileReason(cause)}${advice}`, { cause });
   }
 }

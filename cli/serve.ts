@@ -64,15 +64,32 @@ export function serveCommand(program: Command): void {
         .choices(['on-failure', 'always'])
         .default(undefined, 'always for a command, on-failure for a reactor'),
     )
-    .option('--deadline <ms>', 'undo a request that runs longer, and answer 504; 0 for never', parseCount, 10_000)
-    .option('--max-steps <n>', 'undo a request after so many calls and loop turns, and answer 504', parsePositive)
-    .option('--instances <n>', 'guests, each in a thread of its own; several need --rollback always', parsePositive)
+    .option(
+      '--deadline <ms>',
+      'undo a request that runs longer, and answer 504; 0 for never',
+      parseCount,
+      10_000,
+    )
+    .option(
+      '--max-steps <n>',
+      'undo a request after so many calls and loop turns, and answer 504',
+      parsePositive,
+    )
+    .option(
+      '--instances <n>',
+      'guests, each in a thread of its own; several need --rollback always',
+      parsePositive,
+    )
     .option('--queue <n>', 'requests that may wait; one more is answered 503 (default: 128)', parseCount)
     .option('--max-body <size>', 'a longer body is answered 413 (default: 1MiB)', parseSize)
     .option('--max-header <size>', 'a longer head is answered 431 (default: 16KiB)', parseSize)
     .option('--max-response <size>', 'undo a request whose answer is longer (default: 16MiB)', parseSize)
     .option('--header-timeout <ms>', 'for a head to arrive, then 408 (default: 10000)', parsePositive)
-    .option('--request-timeout <ms>', 'for a whole request to arrive, then 408 (default: 30000)', parsePositive)
+    .option(
+      '--request-timeout <ms>',
+      'for a whole request to arrive, then 408 (default: 30000)',
+      parsePositive,
+    )
     .option('--response-timeout <ms>', 'for a client that takes nothing (default: 30000)', parsePositive)
     .option('--keep-alive <ms>', 'for an idle connection (default: 5000)', parsePositive)
     .option('--grace <ms>', 'for requests to finish at the end (default: 30000)', parseCount)
@@ -81,18 +98,25 @@ export function serveCommand(program: Command): void {
         .choices(['wasmer', 'node'])
         .default('wasmer'),
     )
-    .option('--dir <host[::guest]>', 'with --wasi node: a directory the program may use; repeatable', collectDir)
+    .option(
+      '--dir <host[::guest]>',
+      'with --wasi node: a directory the program may use; repeatable',
+      collectDir,
+    )
     .option('--env <name=value>', 'an environment variable of the program; repeatable', collectEnv)
     .option('--region <bytes>', 'bytes saved at once: a power of two, 1 to 4096', parseRegion)
     .addOption(
-      new Option('--layout <where>', 'where pre-images live: memories of their own, or the same memory').choices([
-        'auto',
-        'separate',
-        'inline',
-      ]),
+      new Option(
+        '--layout <where>',
+        'where pre-images live: memories of their own, or the same memory',
+      ).choices(['auto', 'separate', 'inline']),
     )
     .option('--no-cache', 'neither use nor keep a cached instrumented module')
-    .option('--metrics-port <number>', 'serve /metrics (Prometheus) and /health there; 0 for any port', parsePort)
+    .option(
+      '--metrics-port <number>',
+      'serve /metrics (Prometheus) and /health there; 0 for any port',
+      parsePort,
+    )
     .addOption(
       new Option('--log-level <level>', 'the least that is logged')
         .choices(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
@@ -163,11 +187,23 @@ async function run(input: string, flags: Flags, command: Command): Promise<void>
 }
 
 function serveOptions(flags: Flags): ServeOptions {
-  const { port, host, rollback, deadline, maxSteps, instances, queue, maxBody, maxHeader, maxResponse } = flags;
-  const { headerTimeout, requestTimeout, responseTimeout, keepAlive, grace, wasi, dir, env, metricsPort } = flags;
+  const { port, host, rollback, deadline, maxSteps, instances, queue, maxBody, maxHeader, maxResponse } =
+    flags;
+  const { headerTimeout, requestTimeout, responseTimeout, keepAlive, grace, wasi, dir, env, metricsPort } =
+    flags;
   const given = {
     ...{ port, host, rollback, deadline, maxSteps, instances, queue, maxBody, maxHeader, maxResponse },
-    ...{ headerTimeout, requestTimeout, responseTimeout, keepAlive, grace, wasi, dirs: dir, env, metricsPort },
+    ...{
+      headerTimeout,
+      requestTimeout,
+      responseTimeout,
+      keepAlive,
+      grace,
+      wasi,
+      dirs: dir,
+      env,
+      metricsPort,
+    },
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
@@ -176,7 +212,8 @@ async function compile(bytes: Uint8Array, name: string): Promise<WebAssembly.Mod
   try {
     return await WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.replace(/^WebAssembly\.compile\(\): /, '') : String(cause);
+    const reason =
+      cause instanceof Error ? cause.message.replace(/^WebAssembly\.compile\(\): /, '') : String(cause);
     throw new BelayError('ERR_BELAY_INVALID_MODULE', `${name} does not compile here: ${reason}`, { cause });
   }
 }
@@ -223,7 +260,10 @@ function useBranchHints(): void {
 function signals(log: { warn(message: string): void }): Promise<void> {
   return new Promise((resolve) => {
     let seen = false;
-    for (const [signal, number] of [['SIGINT', 2], ['SIGTERM', 15]] as const) {
+    for (const [signal, number] of [
+      ['SIGINT', 2],
+      ['SIGTERM', 15],
+    ] as const) {
       process.on(signal, () => {
         if (seen) {
           log.warn('ending at once');
