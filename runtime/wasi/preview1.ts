@@ -7,6 +7,7 @@
  */
 import type { Guest } from '../types.js';
 import { memoryBytes } from './memory.js';
+import { SIZES } from './sizes.js';
 
 /** A range of guest memory that a function reads or writes, in terms of its arguments (by position). */
 export type Range =
@@ -27,23 +28,6 @@ export interface WasiFunction {
   reads: readonly Range[];
   writes: readonly Range[];
 }
-
-/** Sizes of the witx records, in bytes. */
-export const SIZES = {
-  size: 4,
-  fd: 4,
-  timestamp: 8,
-  filesize: 8,
-  fdstat: 24,
-  filestat: 64,
-  filestatUnstable: 56,
-  prestat: 8,
-  iovec: 8,
-  event: 32,
-  subscription: 48,
-  subscriptionUnstable: 56,
-  roflags: 2,
-} as const;
 
 type Draft = (index: (name: string) => number) => Range;
 

@@ -8,40 +8,25 @@
  */
 import { BelayError } from '../../contract/errors.js';
 import type { Companion, Guest } from '../types.js';
+import { ERRNO } from './errno.js';
 import { exit } from './exit.js';
-import { memoryBytes } from './memory.js';
-import { type HostFunction, SIZES, WASI_FUNCTIONS } from './preview1.js';
+import { Access } from './memory.js';
+import { poll } from './poll.js';
+import { type HostFunction, WASI_FUNCTIONS } from './preview1.js';
+import { SIZES } from './sizes.js';
+import { type Sources, sourcesOf } from './sources.js';
+import { pack, packEnv, type Strings, toBytes } from './strings.js';
 import type { WasiOptions } from './types.js';
-
-/** The errno values used here (preview 1 and unstable agree on them). */
-export const ERRNO = {
-  success: 0,
-  badf: 8,
-  fault: 21,
-  inval: 28,
-  nospc: 51,
-  nosys: 52,
-  notdir: 54,
-  notsock: 57,
-  spipe: 70,
-} as const;
 
 // Rights of a standard stream: read, write, fdstat_set_flags, filestat_get, poll_fd_readwrite. Without seek and tell.
 const STREAM_RIGHTS = (1n << 1n) | (1n << 3n) | (1n << 6n) | (1n << 21n) | (1n << 27n);
 // What a pipe is for uvwasi, too. "Character device" would make C programs take it for a terminal.
 const FILETYPE_SOCKET_STREAM = 6;
-const MAX_CHUNK = 65536;
 
-/** Strings as the guest wants them: all bytes, each string ending in NUL, and where each begins. */
-interface Strings {
-  bytes: Uint8Array;
-  offsets: number[];
-}
-
-/** Output not yet taken: chunks are only ever added, so that a length tells a state. */
+/** Output not yet taken: bytes are only ever added, so that a length tells a state. */
 interface Output {
-  chunks: Uint8Array[];
-  bytes: number;
+  buffer: Uint8Array;
+  length: number;
 }
 
 interface State {
@@ -58,65 +43,31 @@ interface State {
 /** What a checkpoint keeps of an {@link Output}. */
 interface OutputMark {
   output: Output;
-  chunks: number;
-  bytes: number;
+  length: number;
 }
 
-const encoder = new TextEncoder();
 const EMPTY = new Uint8Array(0);
 
-/** Text as UTF-8; bytes as a copy, since the caller may go on to use them. */
-export function toBytes(content: Uint8Array | string): Uint8Array {
-  return typeof content === 'string' ? encoder.encode(content) : content.slice();
-}
+const noOutput = (): Output => ({ buffer: EMPTY, length: 0 });
 
-function pack(values: readonly string[], what: string): Strings {
-  const offsets: number[] = [];
-  const parts: string[] = [];
-  for (const value of values) {
-    if (typeof value !== 'string' || value.includes('\0')) {
-      throw new BelayError('ERR_BELAY_OPTION', `${what} must be strings without NUL characters`);
-    }
-    parts.push(value, '\0');
-  }
-  const bytes = encoder.encode(parts.join(''));
-  for (let at = 0; at < bytes.length; at = bytes.indexOf(0, at) + 1) offsets.push(at);
-  return { bytes, offsets };
-}
-
-function packEnv(env: Readonly<Record<string, string>>): Strings {
-  const pairs: string[] = [];
-  for (const [name, value] of Object.entries(env)) {
-    if (name === '' || name.includes('=')) {
-      throw new BelayError(
-        'ERR_BELAY_OPTION',
-        `"${name}" is no name of an environment variable: it must not be empty nor contain "="`,
-      );
-    }
-    pairs.push(`${name}=${value}`);
-  }
-  return pack(pairs, 'environment variables');
-}
-
-function mark(output: Output): OutputMark {
-  return { output, chunks: output.chunks.length, bytes: output.bytes };
-}
+const mark = (output: Output): OutputMark => ({ output, length: output.length });
 
 function unmark(saved: OutputMark): Output {
-  saved.output.chunks.length = saved.chunks;
-  saved.output.bytes = saved.bytes;
+  saved.output.length = saved.length;
   return saved.output;
 }
 
-function join(output: Output): Uint8Array {
-  if (output.chunks.length === 1) return output.chunks[0]!.slice();
-  const all = new Uint8Array(output.bytes);
-  let at = 0;
-  for (const chunk of output.chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
+/** Makes room for `bytes` more and returns where they go. */
+function append(output: Output, bytes: number): Uint8Array {
+  const end = output.length + bytes;
+  if (end > output.buffer.length) {
+    const larger = new Uint8Array(Math.max(1024, end, output.buffer.length * 2));
+    larger.set(output.buffer.subarray(0, output.length));
+    output.buffer = larger;
   }
-  return all;
+  const room = output.buffer.subarray(output.length, end);
+  output.length = end;
+  return room;
 }
 
 /** The state that a WASI process has apart from its files. One for each guest. */
@@ -125,8 +76,7 @@ export class WasiProcess implements Companion {
   #saved: { state: State; stdout: OutputMark; stderr: OutputMark } | undefined;
   readonly #limit: number;
   readonly #maxSleep: number;
-  readonly #now: () => bigint;
-  readonly #random: (bytes: Uint8Array) => void;
+  readonly #sources: Sources;
 
   constructor(options: WasiOptions) {
     this.#limit = options.outputLimit ?? 16 * 1024 * 1024;
@@ -139,19 +89,14 @@ export class WasiProcess implements Companion {
         throw new BelayError('ERR_BELAY_OPTION', `${name} must be a number of 0 or more`);
       }
     }
-    this.#now = options.now ?? (() => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6)));
-    this.#random =
-      options.random ??
-      ((bytes) => {
-        crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
-      });
+    this.#sources = sourcesOf(options);
     this.#state = {
       args: pack(options.args ?? ['app'], 'arguments'),
       env: packEnv(options.env ?? {}),
       stdin: toBytes(options.stdin ?? EMPTY),
       stdinOffset: 0,
-      stdout: { chunks: [], bytes: 0 },
-      stderr: { chunks: [], bytes: 0 },
+      stdout: noOutput(),
+      stderr: noOutput(),
       streams: new Map([
         [0, 0],
         [1, 1],
@@ -185,15 +130,15 @@ export class WasiProcess implements Companion {
   }
 
   takeStdout(): Uint8Array {
-    const taken = join(this.#state.stdout);
-    this.#state.stdout = { chunks: [], bytes: 0 };
-    return taken;
+    const { buffer, length } = this.#state.stdout;
+    this.#state.stdout = noOutput();
+    return buffer.slice(0, length);
   }
 
   takeStderr(): Uint8Array {
-    const taken = join(this.#state.stderr);
-    this.#state.stderr = { chunks: [], bytes: 0 };
-    return taken;
+    const { buffer, length } = this.#state.stderr;
+    this.#state.stderr = noOutput();
+    return buffer.slice(0, length);
   }
 
   /**
@@ -205,7 +150,7 @@ export class WasiProcess implements Companion {
     provider: Readonly<Record<string, HostFunction>>,
     unstable: boolean,
   ): Record<string, HostFunction> {
-    const memory = new Access(guest);
+    const memory = new Access(guest, unstable);
     const all: Record<string, HostFunction> = {};
     for (const name of Object.keys(WASI_FUNCTIONS)) all[name] = provider[name] ?? (() => ERRNO.nosys);
     for (const [name, value] of Object.entries(this.#streamFunctions(memory))) {
@@ -215,11 +160,11 @@ export class WasiProcess implements Companion {
         return stream === undefined ? forward(fd!, ...rest) : value(stream, ...rest);
       };
     }
-    return Object.assign(all, this.#plainFunctions(memory, unstable), this.#descriptorFunctions(all));
+    return Object.assign(all, this.#plainFunctions(memory), this.#descriptorFunctions(all));
   }
 
   /** Functions that concern no descriptor. */
-  #plainFunctions(memory: Access, unstable: boolean): Record<string, HostFunction> {
+  #plainFunctions(memory: Access): Record<string, HostFunction> {
     const get = (pick: () => Strings) => (pointers: number | bigint, buffer: number | bigint) =>
       memory.writeStrings(Number(pointers) >>> 0, Number(buffer) >>> 0, pick());
     const sizes = (pick: () => Strings) => (count: number | bigint, length: number | bigint) =>
@@ -239,18 +184,27 @@ export class WasiProcess implements Companion {
         const size = Number(length) >>> 0;
         const start = Number(pointer) >>> 0;
         if (!memory.has(start, size)) return ERRNO.fault;
-        for (let at = 0; at < size; at += MAX_CHUNK) {
-          const chunk = new Uint8Array(Math.min(MAX_CHUNK, size - at));
-          this.#random(chunk);
-          memory.write(start + at, chunk);
-        }
+        memory.fill(start, size, this.#sources.random);
         return ERRNO.success;
       },
       sched_yield: () => ERRNO.success,
       proc_exit: (code) => exit(Number(code) >>> 0),
       // Signals do not exist here; as a shell would report it.
       proc_raise: (signal) => exit(128 + (Number(signal) & 0x7f)),
-      poll_oneoff: (...args) => this.#poll(memory, unstable, args.map((arg) => Number(arg) >>> 0)),
+      poll_oneoff: (...args) =>
+        poll(
+          args.map((arg) => Number(arg) >>> 0),
+          memory,
+          {
+            maxSleep: this.#maxSleep,
+            clock: (id) => this.#clock(id),
+            // Bytes that fd_read would give, where the descriptor is the input.
+            input: (fd) =>
+              this.#state.streams.get(fd) === 0
+                ? this.#state.stdin.length - this.#state.stdinOffset
+                : undefined,
+          },
+        ),
     };
   }
 
@@ -327,17 +281,13 @@ export class WasiProcess implements Companion {
 
   #clock(id: number): bigint {
     // Process and thread time (2, 3) have no better source than the monotonic clock.
-    return id === 0 ? this.#now() : BigInt(Math.round(performance.now() * 1e6));
+    return id === 0 ? this.#sources.now() : BigInt(Math.round(performance.now() * 1e6));
   }
 
-  #read(
-    memory: Access,
-    iovs: number | bigint,
-    count: number | bigint,
-    result: number | bigint,
-  ): number {
+  #read(memory: Access, iovs: number | bigint, count: number | bigint, result: number | bigint): number {
     const buffers = memory.buffers(Number(iovs) >>> 0, Number(count) >>> 0);
-    if (!buffers || !memory.has(Number(result) >>> 0, 4)) return ERRNO.fault;
+    if (typeof buffers === 'number') return buffers;
+    if (!memory.has(Number(result) >>> 0, 4)) return ERRNO.fault;
     const state = this.#state;
     let total = 0;
     for (const [pointer, length] of buffers) {
@@ -358,148 +308,13 @@ export class WasiProcess implements Companion {
     result: number | bigint,
   ): number {
     const buffers = memory.buffers(Number(iovs) >>> 0, Number(count) >>> 0);
-    if (!buffers || !memory.has(Number(result) >>> 0, 4)) return ERRNO.fault;
+    if (typeof buffers === 'number') return buffers;
+    if (!memory.has(Number(result) >>> 0, 4)) return ERRNO.fault;
     const output = stream === 1 ? this.#state.stdout : this.#state.stderr;
     let total = 0;
     for (const [, length] of buffers) total += length;
-    if (output.bytes + total > this.#limit) return ERRNO.nospc;
-    for (const [pointer, length] of buffers) {
-      if (length > 0) output.chunks.push(memory.read(pointer, length));
-    }
-    output.bytes += total;
+    if (output.length + total > this.#limit) return ERRNO.nospc;
+    for (const [pointer, length] of buffers) append(output, length).set(memory.view(pointer, length));
     return memory.writeU32(result, total);
-  }
-
-  /**
-   * Descriptors are always ready here: streams and files of memory never wait. So clocks count only where
-   * nothing else is asked for, and then this thread sleeps.
-   */
-  #poll(memory: Access, unstable: boolean, [from, to, count, result]: number[]): number {
-    const each = unstable ? SIZES.subscriptionUnstable : SIZES.subscription;
-    if (count === 0) return ERRNO.inval;
-    const fits =
-      memory.has(from!, count! * each) && memory.has(to!, count! * SIZES.event) && memory.has(result!, 4);
-    if (!fits) return ERRNO.fault;
-    const subscriptions = new DataView(memory.read(from!, count! * each).buffer);
-    const ready: number[] = [];
-    const clocks: { at: number; until: bigint; id: number }[] = [];
-    for (let i = 0; i < count!; i++) {
-      const at = i * each;
-      if (subscriptions.getUint8(at + 8) !== 0) {
-        ready.push(at);
-        continue;
-      }
-      const clock = at + (unstable ? 24 : 16);
-      const id = subscriptions.getUint32(clock, true);
-      const timeout = subscriptions.getBigUint64(clock + 8, true);
-      const absolute = (subscriptions.getUint16(clock + 24, true) & 1) === 1;
-      clocks.push({ at, id, until: absolute ? timeout : this.#clock(id) + timeout });
-    }
-    if (ready.length === 0) {
-      let wait = this.#maxSleep;
-      for (const { id, until } of clocks) wait = Math.min(wait, Number(until - this.#clock(id)) / 1e6);
-      sleep(wait);
-      const early = wait >= this.#maxSleep;
-      for (const { at, id, until } of clocks) if (early || this.#clock(id) >= until) ready.push(at);
-    }
-    const events = new DataView(new ArrayBuffer(ready.length * SIZES.event));
-    for (const [i, at] of ready.entries()) {
-      const event = i * SIZES.event;
-      const kind = subscriptions.getUint8(at + 8);
-      events.setBigUint64(event, subscriptions.getBigUint64(at, true), true);
-      if (kind > 2) events.setUint16(event + 8, ERRNO.inval, true);
-      events.setUint8(event + 10, kind);
-      if (kind === 0) continue;
-      const stream = this.#state.streams.get(subscriptions.getUint32(at + 16, true));
-      const left = this.#state.stdin.length - this.#state.stdinOffset;
-      events.setBigUint64(event + 16, BigInt(kind === 1 && stream === 0 ? left : 1), true);
-      // The other end hung up: nothing will follow.
-      if (kind === 1 && stream === 0 && left === 0) events.setUint16(event + 24, 1, true);
-    }
-    memory.write(to!, new Uint8Array(events.buffer));
-    return memory.writeU32(result!, ready.length);
-  }
-}
-
-/** Blocks this thread: idle where the engine allows it, else busy. */
-function sleep(milliseconds: number): void {
-  if (!(milliseconds > 0)) return;
-  try {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
-  } catch {
-    const end = performance.now() + milliseconds;
-    while (performance.now() < end);
-  }
-}
-
-/** Guest memory as host functions use it: bounds are the guest's, and every write is announced. */
-class Access {
-  readonly #guest: Guest;
-  unstable = false;
-
-  constructor(guest: Guest) {
-    this.#guest = guest;
-  }
-
-  has(pointer: number, length: number): boolean {
-    return pointer + length <= memoryBytes(this.#guest);
-  }
-
-  /** A copy of a range that is known to lie in memory. */
-  read(pointer: number, length: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.#guest.memory.buffer, pointer, length).slice() as Uint8Array<ArrayBuffer>;
-  }
-
-  /** Writes to a range that is known to lie in memory. */
-  write(pointer: number, bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#guest.write(pointer, bytes);
-  }
-
-  writeChecked(pointer: number | bigint, bytes: Uint8Array): number {
-    const start = Number(pointer) >>> 0;
-    if (!this.has(start, bytes.length)) return ERRNO.fault;
-    this.write(start, bytes);
-    return ERRNO.success;
-  }
-
-  writeU32(pointer: number | bigint, value: number): number {
-    const start = Number(pointer) >>> 0;
-    if (!this.has(start, 4)) return ERRNO.fault;
-    this.#guest.touch(start, 4);
-    new DataView(this.#guest.memory.buffer).setUint32(start, value, true);
-    return ERRNO.success;
-  }
-
-  writeU64(pointer: number | bigint, value: bigint): number {
-    const start = Number(pointer) >>> 0;
-    if (!this.has(start, 8)) return ERRNO.fault;
-    this.#guest.touch(start, 8);
-    new DataView(this.#guest.memory.buffer).setBigUint64(start, value, true);
-    return ERRNO.success;
-  }
-
-  writeStrings(pointers: number, buffer: number, strings: Strings): number {
-    if (!this.has(pointers, strings.offsets.length * 4) || !this.has(buffer, strings.bytes.length)) {
-      return ERRNO.fault;
-    }
-    const array = new DataView(new ArrayBuffer(strings.offsets.length * 4));
-    for (const [i, offset] of strings.offsets.entries()) array.setUint32(i * 4, buffer + offset, true);
-    this.write(pointers, new Uint8Array(array.buffer));
-    this.write(buffer, strings.bytes);
-    return ERRNO.success;
-  }
-
-  /** The (pointer, length) pairs of an iovec array, or undefined when any of it lies outside of memory. */
-  buffers(iovs: number, count: number): [pointer: number, length: number][] | undefined {
-    if (!this.has(iovs, count * SIZES.iovec)) return undefined;
-    const view = new DataView(this.#guest.memory.buffer, iovs, count * SIZES.iovec);
-    const pairs: [number, number][] = [];
-    for (let i = 0; i < count; i++) {
-      const pointer = view.getUint32(i * 8, true);
-      const length = view.getUint32(i * 8 + 4, true);
-      if (!this.has(pointer, length)) return undefined;
-      pairs.push([pointer, length]);
-    }
-    return pairs;
   }
 }

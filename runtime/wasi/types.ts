@@ -2,7 +2,6 @@
  * The public face of WASI preview 1 for guests: two providers, `createWasi` (files in memory, every engine)
  * and `createNodeWasi` (real files, Node), behind one interface.
  */
-import type { BelayError } from '../../contract/errors.js';
 import type { Guest } from '../types.js';
 
 /** Options of both providers. */
@@ -95,9 +94,4 @@ export interface Wasi {
   start(guest: Guest): number;
   /** Runs a reactor's `_initialize`, if it has one. @throws WasiExit when the program exits in it. */
   initialize(guest: Guest): void;
-}
-
-/** Thrown through the guest when it calls proc_exit; `code` is ERR_BELAY_WASI. No guest code can catch it. */
-export interface WasiExit extends BelayError {
-  readonly exitCode: number;
 }
