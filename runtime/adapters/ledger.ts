@@ -1,0 +1,232 @@
+/**
+ * Which ranges of guest memory the host may write into.
+ *
+ * Host writes through typed-array views cannot be intercepted, so the adapter says beforehand where they may
+ * go. Announcing too much is always sound (it only saves more), announcing too little is not. Three sources
+ * feed this ledger: arguments of imports, before each import; ranges that exports hand to the host, when they
+ * do; and ranges that the host was given earlier and may still hold (a scratch word allocated once, for one),
+ * which are announced at the start of each epoch, because the host may write there before it calls anything.
+ */
+
+import { EXPORTS, PAGE } from '../../contract/contract.js';
+import type { Companion, Guest } from '../types.js';
+import type { AdapterOptions, AdapterStats } from './types.js';
+
+interface Frame {
+  pointer: number;
+  length: number;
+}
+
+/** Slots of the cache of pointer arguments that came back in a later epoch. A power of two. */
+const SLOTS = 64;
+/** Bytes announced at such a pointer. */
+const LEARNED_WINDOW = 64;
+/** Values of the stack pointer that the host saved last: a restore to one of them frees stack frames. */
+const SAVES = 16;
+/** No toolchain puts data below this address. */
+export const LOWEST = 1024;
+
+export class Ledger implements Companion {
+  /** False until the first checkpoint: before it nothing needs to be announced. */
+  active = false;
+
+  readonly #maxRanges: number;
+  readonly #maxLength: number;
+  readonly #maxBytes: number;
+
+  #guest: Guest | undefined;
+  #pages: (() => number) | undefined;
+  #size = 0;
+  #epoch = 0;
+
+  /** Live allocations: pointer → length, oldest first. */
+  readonly #heap = new Map<number, number>();
+  #heapBytes = 0;
+  /** What a rollback puts back: pointer → length at the checkpoint, or undefined when it was not there. */
+  readonly #journal = new Map<number, number | undefined>();
+  /** Ranges that the user named: never forgotten, and no rollback changes them. */
+  readonly #pinned = new Map<number, number>();
+  /** Live stack frames, outermost (highest) first. */
+  #stack: Frame[] = [];
+  #stackAtCheckpoint: Frame[] = [];
+  readonly #saves = new Uint32Array(SAVES);
+  #save = 0;
+
+  readonly #slotPointer = new Uint32Array(SLOTS);
+  readonly #slotEpoch = new Uint32Array(SLOTS);
+  /** Slots whose pointer was passed to exports in two epochs or more. */
+  readonly #learned = new Set<number>();
+
+  readonly #deferred: (() => void)[] = [];
+  #forgotten = 0;
+  #tooLong = 0;
+  #announcements = 0;
+
+  constructor(options: AdapterOptions = {}) {
+    this.#maxRanges = options.remember?.ranges ?? 1024;
+    this.#maxLength = options.remember?.length ?? 65536;
+    this.#maxBytes = options.remember?.bytes ?? 1 << 20;
+  }
+
+  attach(guest: Guest, exports: WebAssembly.Exports): void {
+    this.#guest = guest;
+    const size = exports[EXPORTS.size(0)];
+    if (typeof size === 'function') this.#pages = size as unknown as () => number;
+    guest.join(this);
+  }
+
+  /** The guest's memory size in bytes; asks the guest only when `atLeast` lies beyond the last answer. */
+  size(atLeast = Number.MAX_SAFE_INTEGER): number {
+    if (atLeast > this.#size && this.#pages) this.#size = Number(this.#pages()) * PAGE;
+    return this.#size;
+  }
+
+  isPointer(value: unknown): value is number {
+    if (typeof value !== 'number' || !Number.isInteger(value)) return false;
+    const pointer = value >>> 0;
+    return pointer >= LOWEST && pointer < this.size(pointer + 1);
+  }
+
+  /** Announces what of the range lies in memory. */
+  readonly touch = (pointer: number, length: number): void => {
+    if (!this.active) return;
+    const start = Math.max(0, pointer < 0 && pointer >= -2147483648 ? pointer >>> 0 : pointer);
+    const end = Math.min(start + length, this.size(start + length));
+    if (end <= start) return;
+    this.#announcements++;
+    this.#guest?.touch(start, end - start);
+  };
+
+  /** A range that the host was given and may write into, now and later. */
+  handOut(pointer: number, length: number): void {
+    if (length === 0) return;
+    this.touch(pointer, length);
+    this.#put(pointer, length);
+  }
+
+  /** The same on the stack: gone when the stack pointer is restored above it. */
+  handOutFrame(pointer: number, length: number): void {
+    this.touch(pointer, length);
+    while (this.#stack.length && this.#stack[this.#stack.length - 1]!.pointer < pointer + length)
+      this.#stack.pop();
+    this.#stack.push({ pointer, length });
+  }
+
+  release(pointer: number): void {
+    if (this.#heap.has(pointer)) this.#set(pointer, undefined);
+  }
+
+  pin(pointer: number, length: number): void {
+    this.#pinned.set(pointer, length);
+    this.touch(pointer, length);
+  }
+
+  unpin(pointer: number): void {
+    this.#pinned.delete(pointer);
+  }
+
+  /** Notes a value that may be a saved stack pointer. */
+  saved(pointer: number): void {
+    this.#save = (this.#save + 1) & (SAVES - 1);
+    this.#saves[this.#save] = pointer;
+  }
+
+  wasSaved(pointer: number): boolean {
+    return this.#saves.includes(pointer);
+  }
+
+  lastSaved(): number {
+    return this.#saves[this.#save]!;
+  }
+
+  restoreStack(pointer: number): void {
+    while (this.#stack.length && this.#stack[this.#stack.length - 1]!.pointer < pointer) this.#stack.pop();
+  }
+
+  /**
+   * A pointer that the host passed to an export. One that comes back in another epoch is announced in every
+   * epoch from then on: it may be scratch space that the host found by other means.
+   */
+  passed(pointer: number): void {
+    const slot = (pointer >>> 3) & (SLOTS - 1);
+    if (this.#slotPointer[slot] !== pointer) {
+      this.#slotPointer[slot] = pointer;
+      this.#slotEpoch[slot] = this.#epoch;
+      this.#learned.delete(slot);
+    } else if (this.#slotEpoch[slot] !== this.#epoch) {
+      this.#learned.add(slot);
+    }
+  }
+
+  /** Puts a host effect off until the next checkpoint. */
+  defer(effect: () => void): void {
+    if (this.active) this.#deferred.push(effect);
+    else effect();
+  }
+
+  checkpoint(): void {
+    this.active = true;
+    this.#epoch++;
+    this.#journal.clear();
+    this.#stackAtCheckpoint = this.#stack.slice();
+    this.#announceAll();
+    for (const effect of this.#deferred.splice(0)) effect();
+  }
+
+  rollback(): void {
+    for (const [pointer, length] of this.#journal) this.#apply(pointer, length);
+    this.#journal.clear();
+    this.#stack = this.#stackAtCheckpoint.slice();
+    this.#deferred.length = 0;
+    this.#size = 0;
+    this.#announceAll();
+  }
+
+  stats(): AdapterStats {
+    return {
+      remembered: this.#heap.size + this.#stack.length + this.#pinned.size,
+      rememberedBytes:
+        this.#heapBytes +
+        this.#stack.reduce((sum, frame) => sum + frame.length, 0) +
+        [...this.#pinned.values()].reduce((sum, length) => sum + length, 0),
+      forgotten: this.#forgotten,
+      tooLong: this.#tooLong,
+      announcements: this.#announcements,
+      deferred: this.#deferred.length,
+    };
+  }
+
+  #announceAll(): void {
+    for (const [pointer, length] of this.#pinned) this.touch(pointer, length);
+    for (const [pointer, length] of this.#heap) this.touch(pointer, length);
+    for (const frame of this.#stack) this.touch(frame.pointer, frame.length);
+    for (const slot of this.#learned) this.touch(this.#slotPointer[slot]!, LEARNED_WINDOW);
+  }
+
+  #put(pointer: number, length: number): void {
+    if (length > this.#maxLength) {
+      this.#tooLong++;
+      this.release(pointer);
+      return;
+    }
+    this.#set(pointer, length);
+    while (this.#heap.size > this.#maxRanges || this.#heapBytes > this.#maxBytes) {
+      const oldest = this.#heap.keys().next().value as number;
+      this.#set(oldest, undefined);
+      this.#forgotten++;
+    }
+  }
+
+  #set(pointer: number, length: number | undefined): void {
+    if (this.active && !this.#journal.has(pointer)) this.#journal.set(pointer, this.#heap.get(pointer));
+    this.#apply(pointer, length);
+  }
+
+  #apply(pointer: number, length: number | undefined): void {
+    this.#heapBytes -= this.#heap.get(pointer) ?? 0;
+    this.#heap.delete(pointer);
+    if (length === undefined) return;
+    this.#heap.set(pointer, length);
+    this.#heapBytes += length;
+  }
+}
