@@ -66,7 +66,7 @@ class FileSystem implements MemoryFiles, Companion {
   readonly #glue: Glue;
   readonly #exports: GlueExports;
   /** The module's MemFS. */
-  readonly #files: number;
+  #files: number;
   /** The module's WASI. */
   #wasi = 0;
   /** Whether it may have changed since the last checkpoint; nothing is to be done for it where not. */
@@ -101,6 +101,8 @@ class FileSystem implements MemoryFiles, Companion {
     fs.ptr = this.#files;
     const config = { args: [], env: {}, preopens, fs };
     [this.#wasi] = this.#call(3, 'wasi_new', this.#glue.add(config)) as [number];
+    // Making it took the MemFS away; this is another handle of the same files.
+    [this.#files] = this.#call(3, 'wasi_fs', this.#wasi) as [number];
   }
 
   /** The module's functions of one WASI namespace, bound to the guest's memory. */
