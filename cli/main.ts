@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { EXIT, errorLine, exitCode, oneLine, usageError } from './errors.js';
 import { inspectCommand } from './inspect.js';
 import { instrumentCommand } from './instrument.js';
+import { serveCommand } from './serve.js';
 import { packageVersion } from './version.js';
 import { outputError } from './write.js';
 
@@ -21,6 +22,7 @@ Environment:
 Examples:
   $ belay inspect app.wasm
   $ belay instrument app.wasm -o app.belay.wasm
+  $ belay serve app.wasm --port 8080
 
 belay <command> --help shows more.
 `;
@@ -35,6 +37,7 @@ function createProgram(): Command {
     .addHelpText('after', AFTER);
   instrumentCommand(program);
   inspectCommand(program);
+  serveCommand(program);
   return program;
 }
 

@@ -1,0 +1,36 @@
+/** Reads uvu's summary out of what a test file printed. */
+
+export interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** Removes colours and cursor movement. */
+export function plain(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
+  return text.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, '');
+}
+
+/**
+ * What uvu counted, or undefined where it printed no summary: the file crashed, ended early, or ran no suite.
+ * Failures are what is missing from the total: uvu's exit code forgets a `before` hook that throws.
+ */
+export function countsOf(output: string): Counts | undefined {
+  const summaries = [
+    ...plain(output).matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)$/gm),
+  ];
+  if (summaries.length === 0) return undefined;
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const [, total, passed, skipped] of summaries) {
+    counts.passed += Number(passed);
+    counts.failed += Number(total) - Number(passed);
+    counts.skipped += Number(skipped);
+  }
+  return counts;
+}
+
+/** The lines in which a file said why it skips something (see engines-skip.ts). */
+export function skipReasons(output: string): string[] {
+  return [...plain(output).matchAll(/^SKIP (.+)$/gm)].map((match) => match[1]!);
+}

@@ -1,0 +1,26 @@
+/** Tests that only some engines can run: skipped with a reason that the test run prints. Works everywhere. */
+import type { Callback, Test } from 'uvu';
+
+/**
+ * Adds a test, or skips it where `why` gives a reason.
+ *
+ *     testUnless(test, hasMemories ? undefined : 'this engine has one memory', 'separate layout', () => …);
+ */
+export function testUnless<T>(
+  test: Test<T>,
+  why: string | undefined | false,
+  name: string,
+  handler: Callback<T>,
+): void {
+  if (!why) {
+    test(name, handler);
+    return;
+  }
+  console.log(`\nSKIP ${name}: ${why}`);
+  test.skip(name, handler);
+}
+
+/** Whether this engine takes a module with two memories. */
+export const HAS_MEMORIES: boolean = WebAssembly.validate(
+  new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 5, 5, 2, 0, 0, 0, 0]),
+);
