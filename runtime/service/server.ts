@@ -29,6 +29,8 @@ export interface HttpServer {
   readonly port: number;
   /** `http://127.0.0.1:8080` */
   readonly url: string;
+  /** Connections that are open. */
+  connections(): Promise<number>;
   /**
    * Accepts no more connections, and lets those that are open end after the response they are waiting for.
    * Resolves when all are closed; what is still open after `grace` milliseconds is cut off.
@@ -109,6 +111,10 @@ export async function listen(
   return {
     port: actual,
     url: `http://${host.includes(':') ? `[${host}]` : host}:${actual}`,
+    connections: () =>
+      new Promise((resolve, reject) =>
+        server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+      ),
     close(grace) {
       closing = true;
       return new Promise((resolve) => {
