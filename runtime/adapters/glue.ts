@@ -22,6 +22,8 @@ type Fn = (...args: unknown[]) => unknown;
 export interface Dialect {
   /** Whether JavaScript grows memory, inside of an import whose only argument is the size it wants. */
   growsFromHost: boolean;
+  /** Whether the host keeps what exports allocate for it beyond the call that it was meant for. Default true. */
+  remembers?: boolean;
   /** What `AdapterOptions.pair` is when it is not given. */
   pair: number;
   /** Imports that are put off as `AdapterOptions.defer` says, besides those it names. */
@@ -52,7 +54,7 @@ export class Glue<E extends WebAssembly.Exports = WebAssembly.Exports> implement
     this.#wasm = wasm;
     this.#options = { ...DEFAULTS, pair: dialect.pair, ...options };
     this.#dialect = dialect;
-    this.#ledger = new Ledger(options);
+    this.#ledger = new Ledger(options, dialect.remembers ?? true);
     this.guest = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -204,15 +206,18 @@ export class Glue<E extends WebAssembly.Exports = WebAssembly.Exports> implement
     const parameters = original.length;
     const buffer = this.#options.buffers?.[name];
     let role: Role = roleOf(name);
-    let unnamed = role === 'unknown' && this.#dialect.nameOf !== undefined;
+    // The glue names its exports once it has them: look at the first call, and again at the first that counts.
+    let attempts = role === 'unknown' && this.#dialect.nameOf !== undefined ? 2 : 0;
     const wrapper: Fn = (...args) => {
-      const result = fn(...args);
-      if (unnamed && ledger.active) {
-        // By the first checkpoint the glue has given its exports the names that minification took from them.
-        unnamed = false;
+      if (attempts === 2 || (attempts === 1 && ledger.active)) {
+        attempts--;
         const better = this.#dialect.nameOf?.(wrapper);
-        if (better !== undefined && role === 'unknown') role = roleOf(better);
+        if (better !== undefined) {
+          attempts = 0;
+          role = roleOf(better);
+        }
       }
+      const result = fn(...args);
       if (ledger.isPointer(result)) {
         if (buffer !== undefined) ledger.pin(result >>> 0, buffer);
         else role = this.#returned(role, parameters, args, result >>> 0);

@@ -17,6 +17,12 @@ interface Frame {
   length: number;
 }
 
+interface Allocation {
+  length: number;
+  /** Epoch in which the host last passed its pointer to an export: the least used is forgotten first. */
+  used: number;
+}
+
 /** Slots of the cache of pointer arguments that came back in a later epoch. A power of two. */
 const SLOTS = 64;
 /** Bytes announced at such a pointer. */
@@ -30,6 +36,7 @@ export class Ledger implements Companion {
   /** False until the first checkpoint: before it nothing needs to be announced. */
   active = false;
 
+  readonly #remembers: boolean;
   readonly #maxRanges: number;
   readonly #maxLength: number;
   readonly #maxBytes: number;
@@ -39,11 +46,11 @@ export class Ledger implements Companion {
   #size = 0;
   #epoch = 0;
 
-  /** Live allocations: pointer → length, oldest first. */
-  readonly #heap = new Map<number, number>();
+  /** Live allocations by pointer. */
+  readonly #heap = new Map<number, Allocation>();
   #heapBytes = 0;
-  /** What a rollback puts back: pointer → length at the checkpoint, or undefined when it was not there. */
-  readonly #journal = new Map<number, number | undefined>();
+  /** What a rollback puts back: the allocation there at the checkpoint, or undefined when there was none. */
+  readonly #journal = new Map<number, Allocation | undefined>();
   /** Ranges that the user named: never forgotten, and no rollback changes them. */
   readonly #pinned = new Map<number, number>();
   /** Live stack frames, outermost (highest) first. */
@@ -62,8 +69,9 @@ export class Ledger implements Companion {
   #tooLong = 0;
   #announcements = 0;
 
-  constructor(options: AdapterOptions = {}) {
-    this.#maxRanges = options.remember?.ranges ?? 1024;
+  constructor(options: AdapterOptions = {}, remembers = true) {
+    this.#remembers = remembers;
+    this.#maxRanges = options.remember?.ranges ?? 128;
     this.#maxLength = options.remember?.length ?? 65536;
     this.#maxBytes = options.remember?.bytes ?? 1 << 20;
   }
@@ -101,7 +109,7 @@ export class Ledger implements Companion {
   handOut(pointer: number, length: number): void {
     if (length === 0) return;
     this.touch(pointer, length);
-    this.#put(pointer, length);
+    if (this.#remembers) this.#put(pointer, length);
   }
 
   /** The same on the stack: gone when the stack pointer is restored above it. */
@@ -148,6 +156,11 @@ export class Ledger implements Companion {
    * epoch from then on: it may be scratch space that the host found by other means.
    */
   passed(pointer: number): void {
+    const allocation = this.#heap.get(pointer);
+    if (allocation) {
+      allocation.used = this.#epoch;
+      return;
+    }
     const slot = (pointer >>> 3) & (SLOTS - 1);
     if (this.#slotPointer[slot] !== pointer) {
       this.#slotPointer[slot] = pointer;
@@ -174,7 +187,7 @@ export class Ledger implements Companion {
   }
 
   rollback(): void {
-    for (const [pointer, length] of this.#journal) this.#apply(pointer, length);
+    for (const [pointer, allocation] of this.#journal) this.#apply(pointer, allocation);
     this.#journal.clear();
     this.#stack = this.#stackAtCheckpoint.slice();
     this.#deferred.length = 0;
@@ -198,7 +211,7 @@ export class Ledger implements Companion {
 
   #announceAll(): void {
     for (const [pointer, length] of this.#pinned) this.touch(pointer, length);
-    for (const [pointer, length] of this.#heap) this.touch(pointer, length);
+    for (const [pointer, { length }] of this.#heap) this.touch(pointer, length);
     for (const frame of this.#stack) this.touch(frame.pointer, frame.length);
     for (const slot of this.#learned) this.touch(this.#slotPointer[slot]!, LEARNED_WINDOW);
   }
@@ -209,24 +222,35 @@ export class Ledger implements Companion {
       this.release(pointer);
       return;
     }
-    this.#set(pointer, length);
+    this.#set(pointer, { length, used: this.#epoch });
     while (this.#heap.size > this.#maxRanges || this.#heapBytes > this.#maxBytes) {
-      const oldest = this.#heap.keys().next().value as number;
-      this.#set(oldest, undefined);
+      this.#set(this.#leastUsed(), undefined);
       this.#forgotten++;
     }
   }
 
-  #set(pointer: number, length: number | undefined): void {
-    if (this.active && !this.#journal.has(pointer)) this.#journal.set(pointer, this.#heap.get(pointer));
-    this.#apply(pointer, length);
+  #leastUsed(): number {
+    let found = -1;
+    let used = Number.POSITIVE_INFINITY;
+    for (const [pointer, allocation] of this.#heap) {
+      if (allocation.used < used) {
+        found = pointer;
+        used = allocation.used;
+      }
+    }
+    return found;
   }
 
-  #apply(pointer: number, length: number | undefined): void {
-    this.#heapBytes -= this.#heap.get(pointer) ?? 0;
+  #set(pointer: number, allocation: Allocation | undefined): void {
+    if (this.active && !this.#journal.has(pointer)) this.#journal.set(pointer, this.#heap.get(pointer));
+    this.#apply(pointer, allocation);
+  }
+
+  #apply(pointer: number, allocation: Allocation | undefined): void {
+    this.#heapBytes -= this.#heap.get(pointer)?.length ?? 0;
     this.#heap.delete(pointer);
-    if (length === undefined) return;
-    this.#heap.set(pointer, length);
-    this.#heapBytes += length;
+    if (allocation === undefined) return;
+    this.#heap.set(pointer, allocation);
+    this.#heapBytes += allocation.length;
   }
 }

@@ -31,7 +31,7 @@ export interface AdapterOptions extends InstantiateOptions {
   results?: number;
   /** Ranges handed to the host that are announced again in every epoch. */
   remember?: {
-    /** How many at most. Default 1024; past that the oldest is forgotten. */
+    /** How many at most. Default 128; past that the one least used is forgotten. */
     ranges?: number;
     /** Bytes of one range at most: a longer one is announced once, when it is handed out. Default 65536. */
     length?: number;

@@ -27,6 +27,8 @@ export function wasmBindgen<E extends WebAssembly.Exports = WebAssembly.Exports>
 ): Adapter<E> {
   return new Glue<E>(wasm, options, {
     growsFromHost: false,
+    // What its glue allocates belongs to the guest as soon as it is passed on.
+    remembers: false,
     // Its imports take (pointer, length) throughout, so that a long length is meant.
     pair: 1 << 24,
     defer: (_module, name) => name.includes('__wbindgen_object_drop_ref'),
