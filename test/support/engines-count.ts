@@ -17,9 +17,9 @@ export function plain(text: string): string {
  * Failures are what is missing from the total: uvu's exit code forgets a `before` hook that throws.
  */
 export function countsOf(output: string): Counts | undefined {
-  const summaries = [
-    ...plain(output).matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)$/gm),
-  ];
+  // In a browser each part is a line of its own, with empty ones between.
+  const summary = /^ {2}Total: +(\d+)\s+Passed: +(\d+)\s+Skipped: +(\d+)\s/gm;
+  const summaries = [...plain(output).matchAll(summary)];
   if (summaries.length === 0) return undefined;
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const [, total, passed, skipped] of summaries) {
