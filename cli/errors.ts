@@ -1,4 +1,5 @@
 /** How the command line fails: one line on standard error and a documented exit code. */
+import { inspect } from 'node:util';
 import { BelayError } from '../contract/errors.js';
 
 /** Exit codes of the `belay` command; docs/cli.md and `--help` describe them. */
@@ -33,7 +34,7 @@ export function oneLine(text: string): string {
 /** The line that tells the user what went wrong, without a newline. */
 export function errorLine(error: unknown): string {
   if (error instanceof BelayError) return `belay: ${oneLine(error.message)} (${error.code})`;
-  const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : inspect(error);
   return `belay: internal error: ${oneLine(what)}; BELAY_DEBUG=1 shows where, please report it`;
 }
 

@@ -27,8 +27,8 @@ export async function readModule(path: string): Promise<Uint8Array> {
     throw invalid(`${name} is a text file, but not WebAssembly text: that would begin with "(module"`);
   }
   // wabt is large and only text needs it.
-  const { parseText } = await import('../rewriter/text.js');
-  return parseText(text, name);
+  const { toBinary } = await import('../rewriter/text.js');
+  return toBinary(bytes, name);
 }
 
 function readInput(path: string): Uint8Array {

@@ -12,11 +12,11 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cacheKey, instrumentCached, prune } from '../../cli/cache.js';
-import { parseText } from '../../rewriter/text.js';
+import { toBinary } from '../../rewriter/text.js';
 import { testUnless } from '../support/engines-skip.js';
 import { belay, inFolder, SMALL } from './belay.js';
 
-const bytes = await parseText(SMALL, 'small.wat');
+const bytes = await toBinary(Buffer.from(SMALL), 'small.wat');
 const options = { layout: 'inline', region: 64 } as const;
 
 async function withCache(use: (folder: string) => Promise<void>): Promise<void> {
@@ -51,7 +51,7 @@ test('other bytes or options are another entry; progress and undefined are not',
     await instrumentCached(bytes, options);
     assert.is((await instrumentCached(bytes, { ...options, steps: true })).cached, false);
     assert.is((await instrumentCached(bytes, { ...options, region: 1 })).cached, false);
-    const other = await parseText(SMALL.replace('offset=4', 'offset=8'), 'other.wat');
+    const other = await toBinary(Buffer.from(SMALL.replace('offset=4', 'offset=8')), 'other.wat');
     assert.is((await instrumentCached(other, options)).cached, false);
     assert.is(entries(folder).length, 4);
     const same = { region: 64, steps: undefined, layout: 'inline', onProgress() {} } as const;

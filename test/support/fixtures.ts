@@ -79,14 +79,11 @@ const FIXTURES: Record<string, Fixture> = {
 
 /** Writes every fixture; needs the rewriter. */
 export async function writeFixtures(): Promise<void> {
-  const [{ instrument }, { parseText }] = await Promise.all([
-    import('../../rewriter/index.js'),
-    import('../../rewriter/text.js'),
-  ]);
+  const { instrument, toBinary } = await import('../../rewriter/index.js');
   const folder = fileURLToPath(new URL('../fixtures/', import.meta.url));
   mkdirSync(folder, { recursive: true });
   for (const [name, { text, options }] of Object.entries(FIXTURES)) {
-    const plain = await parseText(text, `${name}.wat`);
+    const plain = await toBinary(new TextEncoder().encode(text), `${name}.wat`);
     writeFileSync(join(folder, `${name}.plain.wasm`), plain);
     for (const layout of ['separate', 'inline'] as const) {
       const { reserve, ...rest } = options ?? {};
