@@ -135,12 +135,7 @@ async function run(input: string, flags: Flags, command: Command): Promise<void>
   if (flags.dir !== undefined && flags.wasi !== 'node') {
     throw usageError('--dir gives real directories: it needs --wasi node');
   }
-  if (flags.wasi === 'node' && flags.rollback === 'always') {
-    throw usageError(
-      '--rollback always promises that nothing is left of a request, but --wasi node changes real files: ' +
-        'use --wasi wasmer, or --rollback on-failure',
-    );
-  }
+  if (flags.wasi === 'node' && flags.rollback === 'always') throw realFiles('--rollback always');
   if ((flags.instances ?? 1) > 1 && flags.rollback === 'on-failure') {
     throw usageError('--instances would each keep a state of their own: several need --rollback always');
   }
@@ -154,7 +149,8 @@ async function run(input: string, flags: Flags, command: Command): Promise<void>
   try {
     const bytes = await readModule(input);
     const given = await compile(bytes, name);
-    kindOf(given);
+    if (kindOf(given) === 'command' && flags.wasi === 'node')
+      throw realFiles(`${name} is a command, and its policy`);
     const instrumented = WebAssembly.Module.customSections(given, SECTION).length > 0;
     const module = instrumented ? checkFlags(given, flags, name) : await instrumentModule(bytes, flags, name);
     const log = createLogger({
@@ -184,6 +180,13 @@ async function run(input: string, flags: Flags, command: Command): Promise<void>
   } catch (error) {
     throw aboutInput(error, name);
   }
+}
+
+function realFiles(who: string): Error {
+  return usageError(
+    `${who} promises that nothing is left of a request, but --wasi node changes real files: use --wasi wasmer` +
+      (who.startsWith('-') ? ', or --rollback on-failure' : ''),
+  );
 }
 
 function serveOptions(flags: Flags): ServeOptions {

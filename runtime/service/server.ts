@@ -69,17 +69,19 @@ export async function listen(
 
   const server = createAdaptorServer({
     hostname: host,
-    fetch(request, env) {
+    async fetch(request, env) {
       const { incoming, outgoing } = env as HttpBindings;
       const { socket } = incoming;
-      if (closing) outgoing.setHeader('connection', 'close');
       // From the last byte handed over until the client has taken it.
       outgoing.once('prefinish', () => {
         if (!outgoing.writableFinished) socket.setTimeout(responseTimeout);
       });
-      return handler(request, {
+      const response = await handler(request, {
         ...(socket.remoteAddress !== undefined && { remoteAddress: socket.remoteAddress }),
       });
+      // Asked after the guest has answered: the end may have begun meanwhile.
+      if (closing) outgoing.setHeader('connection', 'close');
+      return response;
     },
     serverOptions: {
       maxHeaderSize: wholeNumber('maxHeader', options.maxHeader, DEFAULTS.maxHeader, 1),

@@ -203,8 +203,10 @@ test('the end: no new connections, and what is running is answered', async () =>
   assert.ok(refused);
   assert.not(closed);
   gate.resolve(outcome('ok'));
-  assert.is((await running).status, 200);
-  assert.is((await waiting).status, 200);
+  for (const response of [await running, await waiting]) {
+    assert.is(response.status, 200);
+    assert.is(response.headers.get('connection'), 'close');
+  }
   await end;
 });
 
