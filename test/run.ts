@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Engine, engines, ROOT } from './support/engines.js';
-import type { Counts } from './support/engines-count.js';
+import { type Counts, skipLines } from './support/engines-count.js';
 import { type FileResult, runFile } from './support/engines-run.js';
 import { writeFixtures } from './support/fixtures.js';
 
@@ -133,8 +133,12 @@ async function main(): Promise<number> {
       for (const { file, passed, failed, skipped } of results) {
         if (!ran.has(file)) ran.set(file, passed + failed + skipped);
       }
-      const why = [...new Set(results.flatMap((result) => result.skipReasons))].sort();
-      all.push({ line: `${engine.name} (${ready.version})`, counts: sum(results), why });
+      const counts = sum(results);
+      const skips = results.flatMap((result) => result.skips);
+      const why = skipLines(skips, counts.skipped);
+      if (own.length < files.length)
+        why.push(`not for this engine: ${files.length - own.length} files that need Node`);
+      all.push({ line: `${engine.name} (${ready.version})`, counts, why });
     }
   } finally {
     rmSync(cache, { recursive: true, force: true });
@@ -142,7 +146,7 @@ async function main(): Promise<number> {
   console.log('');
   for (const { line, counts, why } of all) {
     console.log(`${line}: ${text(counts)}`);
-    for (const reason of why) console.log(`    skipped: ${reason}`);
+    for (const reason of why) console.log(`    ${reason}`);
   }
   const total = sum(all.map((engine) => engine.counts));
   console.log(`\n${text(total)}`);

@@ -1,7 +1,7 @@
 /** The test run's own bookkeeping: nothing that went wrong may count as passed. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { countsOf, skipReasons } from '../support/engines-count.js';
+import { countsOf, skipLines, skipsOf } from '../support/engines-count.js';
 import { judge } from '../support/engines-run.js';
 
 const summary = (total: number, passed: number, skipped: number) =>
@@ -37,8 +37,18 @@ test('failed tests are not counted twice', () => {
   assert.is(judge(summary(2, 1, 0), 'it ended with exit code 1').failed, 1);
 });
 
-test('reasons for skipping are collected', () => {
-  assert.equal(skipReasons('• •\nSKIP a: no disk\n•\nSKIP b: one memory\n'), ['a: no disk', 'b: one memory']);
+test('reasons for skipping are collected and grouped', () => {
+  const skips = skipsOf('• •\nSKIP a\tno disk\n•\nSKIP b: c\tone memory\nSKIP d\tone memory\n');
+  assert.equal(skips, [
+    { name: 'a', why: 'no disk' },
+    { name: 'b: c', why: 'one memory' },
+    { name: 'd', why: 'one memory' },
+  ]);
+  assert.equal(skipLines(skips, 5), [
+    'skipped "a": no disk',
+    'skipped 2 tests: one memory',
+    'skipped 2 tests that give no reason',
+  ]);
 });
 
 test.run();

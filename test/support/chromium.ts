@@ -48,8 +48,9 @@ async function fromDebian(): Promise<string> {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   try {
     console.log('installing chromium from Debian');
-    await run('apt-get', ['update', '-q'], { env, timeout: 120_000 });
-    await run('apt-get', ['install', '-q', '-y', '--no-install-recommends', 'chromium'], {
+    const patience = ['-o', 'Acquire::Retries=1', '-o', 'Acquire::http::Timeout=20'];
+    await run('apt-get', ['update', '-q', ...patience], { env, timeout: 120_000 });
+    await run('apt-get', ['install', '-q', '-y', ...patience, '--no-install-recommends', 'chromium'], {
       env,
       timeout: 300_000,
       maxBuffer: 64 * 2 ** 20,

@@ -30,7 +30,27 @@ export function countsOf(output: string): Counts | undefined {
   return counts;
 }
 
-/** The lines in which a file said why it skips something (see engines-skip.ts). */
-export function skipReasons(output: string): string[] {
-  return [...plain(output).matchAll(/^SKIP (.+)$/gm)].map((match) => match[1]!);
+/** A test that was skipped, and why. */
+export interface Skip {
+  name: string;
+  why: string;
+}
+
+/** What a file said that it skips (see engines-skip.ts). */
+export function skipsOf(output: string): Skip[] {
+  return [...plain(output).matchAll(/^SKIP (.*)\t(.+)$/gm)].map(([, name, why]) => ({
+    name: name!,
+    why: why!,
+  }));
+}
+
+/** One line for each reason: how many tests, or which one. */
+export function skipLines(skips: readonly Skip[], skipped: number): string[] {
+  const byReason = new Map<string, string[]>();
+  for (const { name, why } of skips) byReason.set(why, [...(byReason.get(why) ?? []), name]);
+  const lines = [...byReason].map(([why, names]) =>
+    names.length === 1 ? `skipped "${names[0]}": ${why}` : `skipped ${names.length} tests: ${why}`,
+  );
+  if (skipped > skips.length) lines.push(`skipped ${skipped - skips.length} tests that give no reason`);
+  return lines;
 }

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { runInChromium } from './chromium.js';
 import { type ReadyEngine, ROOT } from './engines.js';
-import { type Counts, countsOf, skipReasons } from './engines-count.js';
+import { type Counts, countsOf, type Skip, skipsOf } from './engines-count.js';
 
 export interface FileResult extends Counts {
   file: string;
@@ -11,7 +11,7 @@ export interface FileResult extends Counts {
   output: string;
   /** Why the file counts as failed apart from its failed tests. */
   problem?: string;
-  skipReasons: string[];
+  skips: Skip[];
 }
 
 /** Milliseconds that a test file may take. */
@@ -31,7 +31,7 @@ export async function runFile(
     ? await runInChromium(engine.browser, file, join(ROOT, 'dist', 'test', 'fixtures'), timeout)
     : await runProcess([...engine.command!, file], { ...env, ...engine.env }, timeout);
   const seconds = (performance.now() - started) / 1000;
-  return { file, seconds, output, skipReasons: skipReasons(output), ...judge(output, problem) };
+  return { file, seconds, output, skips: skipsOf(output), ...judge(output, problem) };
 }
 
 /** Counts of a file that ended with `problem`, or well. */

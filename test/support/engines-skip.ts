@@ -16,7 +16,7 @@ export function testUnless<T>(
     test(name, handler);
     return;
   }
-  console.log(`\nSKIP ${name}: ${why}`);
+  console.log(`\nSKIP ${name}\t${why}`);
   test.skip(name, handler);
 }
 

@@ -112,6 +112,8 @@ async function install(cache: string, folder: string, wanted: string): Promise<v
   try {
     console.log(`fetching ${wanted}`);
     const args = ['install', '--prefix', partial, '--no-save', '--no-audit', '--no-fund', '--ignore-scripts'];
+    // Where there is no network that should be known soon.
+    args.push('--fetch-retries=1', '--fetch-retry-mintimeout=1000', '--fetch-timeout=60000');
     await run('npm', [...args, wanted], { timeout: 300_000 });
     rmSync(folder, { recursive: true, force: true });
     renameSync(partial, folder);
