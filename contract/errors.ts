@@ -51,7 +51,7 @@ export class BelayError extends Error {
     this.code = code;
   }
 
-  static [Symbol.hasInstance](value: unknown): boolean {
+  static override [Symbol.hasInstance](value: unknown): boolean {
     return (
       value instanceof Error &&
       typeof (value as { code?: unknown }).code === 'string' &&

@@ -111,8 +111,24 @@ export interface Inspection {
   /** 'command' (_start), 'reactor' (_initialize), or 'library'. */
   kind: 'command' | 'reactor' | 'library';
   functions: { imported: number; defined: number };
-  memories: { index: number; imported: boolean; exported: boolean; is64: boolean; shared: boolean; initial: number; maximum?: number }[];
-  tables: { index: number; type: string; imported: boolean; exported: boolean; mutated: boolean; initial: number; maximum?: number }[];
+  memories: {
+    index: number;
+    imported: boolean;
+    exported: boolean;
+    is64: boolean;
+    shared: boolean;
+    initial: number;
+    maximum?: number;
+  }[];
+  tables: {
+    index: number;
+    type: string;
+    imported: boolean;
+    exported: boolean;
+    mutated: boolean;
+    initial: number;
+    maximum?: number;
+  }[];
   globals: { mutable: number; immutable: number; byType: Record<string, number> };
   segments: { data: number; dataDropped: number; elem: number; elemDropped: number };
   start: boolean;

@@ -1,0 +1,328 @@
+/**
+ * Stage 4 of 4: insert the checks into one function body.
+ *
+ * The body is copied byte by byte; only checks are spliced in. They run after all operands of a store have
+ * been computed and directly before it, so the order of evaluation is as it was. Most addresses are in a local
+ * already, and the check is spliced in with the operands on the stack, untouched:
+ *
+ *     local.get 3                      local.get 3
+ *     local.get 4                      local.get 4
+ *                                      local.get 3   ;; i32.const 8   i32.add
+ *                                      i32.const 6
+ *                                      i32.shr_u
+ *                                      i32.load8_s $tags offset=16
+ *                                      i32.const 1
+ *                                      i32.lt_s
+ *                                      if            ;; hinted: unlikely
+ *                                        local.get 3   i32.const 8   i32.add
+ *                                        i32.const 4
+ *                                        call $slow
+ *                                      end
+ *     i32.store offset=8               i32.store offset=8
+ *
+ * Otherwise value and address are parked in two new locals and put back.
+ */
+import type { Check, Plan } from './analyse.js';
+import type { Found, StateOp, Write } from './find.js';
+import type { Geometry } from './layout.js';
+import { ValueType } from './wasm/opcodes.js';
+import { Reader } from './wasm/reader.js';
+import { Writer } from './wasm/writer.js';
+
+export interface MemoryTarget {
+  geometry: Geometry;
+  /** Index of the memory that holds the tags. */
+  tags: number;
+  slow: number;
+  /** Oracle: the function that verifies a store. */
+  verify?: number;
+  /** checkLoads: the function that traps for a load outside of the guest's view. */
+  load?: number;
+}
+
+export interface InsertContext {
+  bytes: Uint8Array;
+  memories: MemoryTarget[];
+  /** The code that takes the place of a state instruction, or undefined to leave it. */
+  replace(state: StateOp): Uint8Array | undefined;
+  /** Whether checks for this write are left out (deliberate breakage). */
+  omitted(write: Write): boolean;
+  steps?: { global: number; tick: number };
+}
+
+export interface Inserted {
+  body: Uint8Array;
+  /** Offsets of `if` instructions that are unlikely to be taken, from the body's first byte. */
+  hints: number[];
+  /** Maps an offset of the old body to the new one (for branch hints that the module had). */
+  moved(offset: number): number;
+}
+
+interface Edit {
+  at: number;
+  /** Where copying goes on. */
+  after: number;
+  bytes: Uint8Array;
+  /** Offsets of hinted instructions in `bytes`. */
+  hints: number[];
+}
+
+const VOID = 0x40;
+
+/** Locals that checks need, one of each type. */
+class Scratch {
+  private readonly index = new Map<string, number>();
+  readonly types: ValueType[] = [];
+
+  constructor(private readonly base: number) {}
+
+  local(purpose: 'address' | 'value' | 'second', type: ValueType): number {
+    const key = `${purpose === 'second' ? purpose : ''}${purpose === 'address' ? purpose : ''}${type}`;
+    let index = this.index.get(key);
+    if (index === undefined) {
+      index = this.base + this.types.length;
+      this.types.push(type);
+      this.index.set(key, index);
+    }
+    return index;
+  }
+}
+
+/** Rewrites one function body. `number` is the function's index, for the oracle. */
+export function insertChecks(
+  body: { from: number; to: number },
+  found: Found,
+  plan: Plan,
+  context: InsertContext,
+  number: number,
+): Inserted {
+  const { bytes } = context;
+  const scratch = new Scratch(found.locals);
+  const edits: Edit[] = [];
+  if (context.steps && (found.calls || found.loops.length)) {
+    for (const at of [found.codeFrom, ...found.loops]) edits.push(countStep(at, context.steps));
+  }
+  found.writes.forEach((write, i) => {
+    const edit = checkEdit(
+      write,
+      context.omitted(write) ? undefined : plan.checks[i],
+      context,
+      scratch,
+      number,
+      i,
+    );
+    if (edit) edits.push(edit);
+  });
+  for (const load of found.loads) edits.push(loadEdit(load, context, scratch));
+  for (const state of found.states) {
+    const code = context.replace(state);
+    if (code) edits.push({ at: state.at, after: state.after, bytes: code, hints: [] });
+  }
+  if (!edits.length) {
+    return { body: bytes.subarray(body.from, body.to), hints: [], moved: (offset) => offset };
+  }
+  edits.sort((a, b) => a.at - b.at);
+
+  const header = new Reader(bytes, body.from, body.to);
+  const groups = header.u32();
+  const out = new Writer(body.to - body.from + edits.length * 32);
+  out.u(groups + scratch.types.length).slice(bytes, header.pos, found.codeFrom);
+  for (const type of scratch.types) out.u(1).byte(type);
+  const moves: [number, number][] = [[0, out.length - (found.codeFrom - body.from)]];
+  const hints: number[] = [];
+  let at = found.codeFrom;
+  for (const edit of edits) {
+    out.slice(bytes, at, edit.at);
+    for (const hint of edit.hints) hints.push(out.length + hint);
+    out.bytes(edit.bytes);
+    at = edit.after;
+    moves.push([edit.at - body.from, out.length - (at - body.from)]);
+  }
+  out.slice(bytes, at, body.to);
+  return {
+    body: out.done(),
+    hints,
+    moved: (offset) => {
+      let delta = 0;
+      for (const [from, d] of moves) if (from <= offset) delta = d;
+      return offset + delta;
+    },
+  };
+}
+
+/** `if (--steps < 0) tick()` */
+function countStep(at: number, steps: { global: number; tick: number }): Edit {
+  const w = new Writer();
+  w.byte(0x23).u(steps.global).byte(0x42, 1, 0x7d, 0x24).u(steps.global);
+  w.byte(0x23).u(steps.global).byte(0x42, 0, 0x53);
+  const hint = w.length;
+  w.byte(0x04, VOID, 0x10).u(steps.tick).byte(0x0b);
+  return { at, after: at, bytes: w.done(), hints: [hint] };
+}
+
+/** How code reaches the address operand of a write. */
+interface Address {
+  is64: boolean;
+  constant?: number;
+  local: number;
+}
+
+function pushAddress(w: Writer, address: Address, plus: number): void {
+  const { is64 } = address;
+  const constant = (value: number) => w.byte(is64 ? 0x42 : 0x41).s(is64 ? value : value | 0);
+  if (address.constant !== undefined) {
+    constant(address.constant + plus);
+    return;
+  }
+  w.byte(0x20).u(address.local);
+  if (plus) {
+    constant(plus);
+    w.byte(is64 ? 0x7c : 0x6a);
+  }
+}
+
+function memoryArgument(w: Writer, memory: number, offset: number): void {
+  w.u(memory ? 0x40 : 0);
+  if (memory) w.u(memory);
+  w.u(offset);
+}
+
+/** Pushes the number of the region that holds byte `plus` of the address, less `base` regions. */
+function pushRegion(w: Writer, g: Geometry, address: Address, plus: number): number {
+  const base = Math.floor(plus / g.region);
+  if (address.constant !== undefined) {
+    const region = Math.floor((address.constant + plus) / g.region);
+    w.byte(g.is64 ? 0x42 : 0x41).s(g.is64 ? region : region | 0);
+    return 0;
+  }
+  pushAddress(w, address, plus - base * g.region);
+  if (g.regionShift)
+    w.byte(g.is64 ? 0x42 : 0x41)
+      .s(g.regionShift)
+      .byte(g.is64 ? 0x88 : 0x76);
+  return base;
+}
+
+/** Pushes 1 when some byte of the check's range may not be saved. */
+function pushTest(w: Writer, target: MemoryTarget, address: Address, check: Check, merged: boolean): void {
+  const { geometry: g, tags } = target;
+  const tag = (plus: number, opcode: number) => {
+    const base = pushRegion(w, g, address, plus);
+    w.byte(opcode);
+    memoryArgument(w, tags, g.tagBase + base);
+  };
+  if (g.tails) {
+    tag(check.from, 0x2c);
+    if (merged) {
+      // Both ends: the sum of two tags is 2 only where both are 1.
+      tag(check.to - 1, 0x2c);
+      w.byte(0x6a, 0x41, 2, 0x47);
+    } else {
+      w.byte(0x41, 1, 0x48);
+    }
+    return;
+  }
+  switch (tagsTested(g, check.to - check.from)) {
+    case 1:
+      tag(check.from, 0x2d);
+      w.byte(0x41, 1, 0x47);
+      break;
+    case 2:
+      tag(check.from, 0x2f);
+      w.byte(0x41).s(0x0101).byte(0x47);
+      break;
+    case 4:
+      tag(check.from, 0x28);
+      w.byte(0x41).s(0x01010101).byte(0x47);
+      break;
+    default: {
+      // Eight tags, or sixteen, against a pattern of ones.
+      const eight = [0x42, 0x81, 0x82, 0x84, 0x88, 0x90, 0xa0, 0xc0, 0x80, 0x01];
+      tag(check.from, 0x29);
+      w.byte(...eight, 0x52);
+      if (tagsTested(g, check.to - check.from) === 16) {
+        tag(check.from + 8 * g.region, 0x29);
+        w.byte(...eight, 0x52, 0x72);
+      }
+    }
+  }
+}
+
+/** Tags that an access of `width` bytes may touch, as a power of two. */
+function tagsTested(g: Geometry, width: number): number {
+  const most = Math.floor((g.region - 1 + width - 1) / g.region) + 1;
+  let n = 1;
+  while (n < most) n *= 2;
+  return n;
+}
+
+function checkEdit(
+  write: Write,
+  check: Check | undefined,
+  context: InsertContext,
+  scratch: Scratch,
+  number: number,
+  store: number,
+): Edit | undefined {
+  const target = context.memories[write.memory]!;
+  const g = target.geometry;
+  if (!check && target.verify === undefined) return undefined;
+  const limit = g.is64 ? 2 ** 48 : 2 ** 32;
+  const constant = write.root === 0 ? (g.is64 ? write.distance : write.distance >>> 0) : undefined;
+  // An address that no memory can have traps all the same.
+  if (constant !== undefined && (constant < 0 || constant + write.offset >= limit)) return undefined;
+  if (write.offset >= limit) return undefined;
+  const w = new Writer();
+  const addressType = g.is64 ? ValueType.I64 : ValueType.I32;
+  const park = constant === undefined && write.local < 0;
+  const address: Address = {
+    is64: g.is64,
+    constant,
+    local: park ? scratch.local('address', addressType) : write.local,
+  };
+  const { value, operands } = write.op;
+  if (park) {
+    if (operands === 2) w.byte(0x21).u(scratch.local('second', value));
+    w.byte(0x21).u(scratch.local('value', value));
+    w.byte(0x22).u(address.local);
+  }
+  const hints: number[] = [];
+  if (check) {
+    const merged = check.to - check.from > write.op.width;
+    pushTest(w, target, address, check, merged);
+    hints.push(w.length);
+    w.byte(0x04, VOID);
+    pushAddress(w, address, check.from);
+    w.byte(0x41).s(check.to - check.from);
+    if (!g.tails) w.byte(0x41).s(tagsTested(g, write.op.width));
+    w.byte(0x10).u(target.slow).byte(0x0b);
+  }
+  if (target.verify !== undefined) {
+    pushAddress(w, address, write.offset);
+    w.byte(0x41).s(write.op.width).byte(0x41).s(number).byte(0x41).s(store);
+    w.byte(0x10).u(target.verify);
+  }
+  if (park) {
+    w.byte(0x20).u(scratch.local('value', value));
+    if (operands === 2) w.byte(0x20).u(scratch.local('second', value));
+  }
+  return { at: write.at, after: write.at, bytes: w.done(), hints };
+}
+
+/** Traps for a load that ends outside of the guest's view of its memory. */
+function loadEdit(load: Write, context: InsertContext, scratch: Scratch): Edit {
+  const target = context.memories[load.memory]!;
+  const w = new Writer();
+  const lane = load.op.pop === 2;
+  if (lane) w.byte(0x21).u(scratch.local('value', ValueType.V128));
+  const address = scratch.local('address', ValueType.I32);
+  w.byte(0x22).u(address);
+  w.byte(0x20)
+    .u(address)
+    .byte(0x42)
+    .s(load.offset + load.op.width)
+    .byte(0x10)
+    .u(target.load!);
+  if (lane) w.byte(0x20).u(scratch.local('value', ValueType.V128));
+  return { at: load.at, after: load.at, bytes: w.done(), hints: [] };
+}

@@ -1,0 +1,290 @@
+import { type Contract, EXPORTS, PAGE } from '../../contract/contract.js';
+import { BelayError } from '../../contract/errors.js';
+import { lmc } from '../mechanisms/lmc.js';
+import type { Mechanism } from '../mechanisms/mechanism.js';
+import type {
+  Companion,
+  Guest,
+  GuestImports,
+  GuestStats,
+  InstantiateOptions,
+  Limits,
+  Pointer,
+} from '../types.js';
+import { Audit } from './audit.js';
+import { checkImportedMemory, trackMemory, trackTable } from './host-objects.js';
+import { type Depth, watchImports } from './imports.js';
+import { StepLimit } from './limits.js';
+import { readContract } from './section.js';
+
+const OPTIONS: Record<keyof InstantiateOptions, true> = { audit: true };
+
+/** A guest between its making (its imports may need it) and its first instruction. */
+class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
+  readonly contract: Contract;
+  instance!: WebAssembly.Instance;
+  exports!: E;
+  depth = 0;
+
+  private mechanism!: Mechanism;
+  /** Each memory's size in pages, as the guest sees it. */
+  private sizes: (() => number | bigint)[] = [];
+  private memories: WebAssembly.Memory[] = [];
+  private steps: StepLimit | undefined;
+  private audit: Audit | undefined;
+  private readonly companions: Companion[] = [];
+  private checkpoints = 0;
+  private rollbacks = 0;
+  private disposed = false;
+
+  constructor(
+    readonly module: WebAssembly.Module,
+    private readonly options: InstantiateOptions,
+  ) {
+    for (const key of Object.keys(options)) {
+      if (!(key in OPTIONS)) {
+        throw new BelayError(
+          'ERR_BELAY_OPTION',
+          `unknown option '${key}': the options are ${Object.keys(OPTIONS).join(', ')}`,
+        );
+      }
+    }
+    this.contract = readContract(module);
+  }
+
+  /** Resolves imports, with this guest in hand where they are a function. */
+  prepare(imports: GuestImports): WebAssembly.Imports {
+    const given = typeof imports === 'function' ? imports(this as unknown as Guest) : imports;
+    checkImportedMemory(this.contract, given);
+    return watchImports(this.module, given, this);
+  }
+
+  adopt(instance: WebAssembly.Instance, imports: WebAssembly.Imports): void {
+    const { contract } = this;
+    const all = instance.exports;
+    this.instance = instance;
+    const exports = Object.create(null) as Record<string, WebAssembly.ExportValue>;
+    for (const [name, value] of Object.entries(all)) if (!name.startsWith('belay:')) exports[name] = value;
+    this.exports = Object.freeze(exports) as E;
+    this.mechanism = lmc(all, contract);
+    this.sizes = contract.memories.map((_, k) => all[EXPORTS.size(k)] as () => number | bigint);
+    this.memories = contract.memories.map((m, k) => {
+      const memory = all[m.export] as WebAssembly.Memory;
+      trackMemory(memory, k, m.is64, all);
+      return memory;
+    });
+    contract.tables.forEach((t, i) => {
+      const table = t.exports.length ? all[t.exports[0]!] : t.import && imports[t.import[0]]?.[t.import[1]];
+      if (table) trackTable(table as WebAssembly.Table, i, all);
+    });
+    if (contract.steps) this.steps = new StepLimit(all);
+    if (this.options.audit) {
+      this.audit = new Audit(() =>
+        this.memories.map((m, k) => new Uint8Array(m.buffer, 0, this.memoryBytes(k))),
+      );
+    }
+  }
+
+  get memory(): WebAssembly.Memory {
+    const [memory] = this.memories;
+    if (!memory) throw new BelayError('ERR_BELAY_RANGE', 'the module has no memory');
+    return memory;
+  }
+
+  get running(): boolean {
+    return this.depth > 0;
+  }
+
+  get overrun(): boolean {
+    return this.steps?.exceeded !== undefined;
+  }
+
+  checkpoint(): void {
+    this.idle('checkpoint');
+    this.mechanism.checkpoint();
+    this.audit?.checkpoint();
+    for (const companion of this.companions) companion.checkpoint();
+    this.checkpoints++;
+  }
+
+  rollback(): void {
+    this.idle('rollback');
+    if (!this.checkpoints) {
+      throw new BelayError(
+        'ERR_BELAY_NO_CHECKPOINT',
+        'there is no checkpoint to return to: call checkpoint() first',
+      );
+    }
+    this.mechanism.rollback();
+    if (this.steps) this.steps.exceeded = undefined;
+    for (const companion of this.companions) companion.rollback();
+    this.rollbacks++;
+    this.audit?.rollback();
+  }
+
+  attempt<T>(fn: () => T): T {
+    this.checkpoint();
+    let result: T;
+    try {
+      result = fn();
+    } catch (error) {
+      throw this.failed(error);
+    }
+    if (typeof (result as PromiseLike<unknown> | null)?.then !== 'function') return result;
+    return Promise.resolve(result).catch((error: unknown) => {
+      throw this.failed(error);
+    }) as T;
+  }
+
+  /** Rolls back, and returns what to throw. */
+  private failed(error: unknown): unknown {
+    const exceeded = this.steps?.exceeded;
+    this.rollback();
+    if (!exceeded) return error;
+    const what = exceeded === 'steps' ? 'used up its steps' : 'ran past its deadline';
+    return new BelayError('ERR_BELAY_OVERRUN', `the guest ${what} and was rolled back`, { cause: error });
+  }
+
+  write(pointer: Pointer, bytes: Uint8Array, memory = 0): void {
+    this.touch(pointer, bytes.length, memory);
+    new Uint8Array(this.memories[memory]!.buffer, Number(pointer), bytes.length).set(bytes);
+  }
+
+  fill(pointer: Pointer, value: number, length: Pointer, memory = 0): void {
+    this.touch(pointer, length, memory);
+    new Uint8Array(this.memories[memory]!.buffer, Number(pointer), Number(length)).fill(value);
+  }
+
+  touch(pointer: Pointer, length: Pointer, memory = 0): void {
+    if (this.disposed) this.idle('touch');
+    const at = Number(pointer);
+    const n = Number(length);
+    const state = this.contract.memories[memory];
+    if (!state || !(at >= 0 && n >= 0 && at + n <= this.memoryBytes(memory))) {
+      throw new BelayError(
+        'ERR_BELAY_RANGE',
+        `${n} bytes at ${at} do not lie in memory ${memory}${state ? `, which has ${this.memoryBytes(memory)} bytes` : ', which does not exist'}`,
+      );
+    }
+    if (state.is64) this.mechanism.touch(memory, BigInt(at), BigInt(n));
+    else this.mechanism.touch(memory, at, n);
+  }
+
+  limit(limits?: Limits): void {
+    if (!this.steps) {
+      if (!limits) return;
+      throw new BelayError(
+        'ERR_BELAY_OPTION',
+        'this module does not count steps: instrument it with `steps: true` (belay instrument --steps)',
+      );
+    }
+    this.steps.set(limits);
+  }
+
+  join(companion: Companion): void {
+    this.companions.push(companion);
+  }
+
+  stats(): GuestStats {
+    const regionsSaved = this.mechanism.regionsSaved();
+    return {
+      checkpoints: this.checkpoints,
+      rollbacks: this.rollbacks,
+      regionsSaved,
+      bytesSaved: regionsSaved * this.contract.region,
+      memoryBytes: this.memories.reduce((sum, _, k) => sum + this.memoryBytes(k), 0),
+      supportBytes: this.mechanism.supportBytes(),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.disposed = true;
+    this.companions.length = 0;
+  }
+
+  /** Bytes of a memory as the guest sees it. */
+  private memoryBytes(k: number): number {
+    return Number(this.sizes[k]!()) * PAGE;
+  }
+
+  private idle(what: string): void {
+    if (this.disposed) {
+      throw new BelayError('ERR_BELAY_DISPOSED', `${what}() of a guest that was disposed of: make a new one`);
+    }
+    if (this.depth) {
+      throw new BelayError(
+        'ERR_BELAY_RUNNING',
+        `${what}() while the guest is running: call it when no function of the guest is on the stack`,
+      );
+    }
+  }
+}
+
+/** Turns what an engine throws for a module that it cannot load into an error that says what to do. */
+function explain(error: unknown): unknown {
+  if (error instanceof WebAssembly.CompileError) {
+    const memories =
+      /memor/i.test(error.message) && /multi|at most 1|more than 1|one memory/i.test(error.message);
+    return memories
+      ? new BelayError(
+          'ERR_BELAY_ENGINE',
+          "this engine has one memory a module: instrument with layout 'inline' (belay instrument --layout inline)",
+          { cause: error },
+        )
+      : new BelayError('ERR_BELAY_INVALID_MODULE', `the engine does not take the module: ${error.message}`, {
+          cause: error,
+        });
+  }
+  return error;
+}
+
+async function compile(wasm: BufferSource | WebAssembly.Module): Promise<WebAssembly.Module> {
+  if (wasm instanceof WebAssembly.Module) return wasm;
+  try {
+    return await WebAssembly.compile(wasm);
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+/**
+ * Loads an instrumented module, as WebAssembly.instantiate does, and makes a guest of it. Its start function
+ * runs before the first checkpoint.
+ *
+ * @param imports as for WebAssembly.instantiate, or a function that is given the guest and returns them (for
+ *   hosts that write into its memory)
+ * @throws ERR_BELAY_NOT_INSTRUMENTED, ERR_BELAY_CONTRACT_VERSION, ERR_BELAY_INVALID_MODULE,
+ *   ERR_BELAY_ENGINE, ERR_BELAY_IMPORT, ERR_BELAY_OPTION, and what the start function throws
+ */
+export async function instantiate<E extends WebAssembly.Exports = WebAssembly.Exports>(
+  wasm: BufferSource | WebAssembly.Module,
+  imports: GuestImports = {},
+  options: InstantiateOptions = {},
+): Promise<Guest<E>> {
+  const module = await compile(wasm);
+  const guest = new LiveGuest<E>(module, options);
+  const prepared = guest.prepare(imports);
+  guest.adopt(await WebAssembly.instantiate(module, prepared), prepared);
+  return guest;
+}
+
+/**
+ * The same at once, for hosts that may compile synchronously, or have compiled already.
+ * @throws as {@link instantiate}
+ */
+export function instantiateSync<E extends WebAssembly.Exports = WebAssembly.Exports>(
+  wasm: BufferSource | WebAssembly.Module,
+  imports: GuestImports = {},
+  options: InstantiateOptions = {},
+): Guest<E> {
+  let module: WebAssembly.Module;
+  try {
+    module = wasm instanceof WebAssembly.Module ? wasm : new WebAssembly.Module(wasm);
+  } catch (error) {
+    throw explain(error);
+  }
+  const guest = new LiveGuest<E>(module, options);
+  const prepared = guest.prepare(imports);
+  guest.adopt(new WebAssembly.Instance(module, prepared), prepared);
+  return guest;
+}
