@@ -35,31 +35,36 @@ export async function createNodeWasi(options: NodeWasiOptions = {}): Promise<Was
   } catch (cause) {
     throw new BelayError('ERR_BELAY_WASI', 'node:wasi exists in Node only: use createWasi()', { cause });
   }
-  return new NodeWasi(options, node.WASI, () => fs.openSync(os.devNull, 'r+'));
+  const wasi = new NodeWasi(options, node.WASI, () => fs.openSync(os.devNull, 'r+'));
+  for (const path of Object.values(options.preopens ?? {})) {
+    if (!fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+      throw new BelayError('ERR_BELAY_WASI', `${path} is no directory: the guest cannot be given it`);
+    }
+  }
+  return wasi;
 }
 
 class NodeWasi extends BaseWasi implements Wasi {
   readonly reversible: boolean;
   readonly irreversible: readonly string[];
   readonly #class: NodeWasiClass;
-  readonly #options: Parameters<(options: ConstructorParameters<NodeWasiClass>[0]) => void>[0];
+  readonly #preopens: Record<string, string>;
   readonly #null: () => number;
   readonly companions: readonly Companion[] = [];
 
   constructor(options: NodeWasiOptions, wasi: NodeWasiClass, openNull: () => number) {
     super(options, ['preopens']);
-    const preopens = { ...options.preopens };
-    this.reversible = Object.keys(preopens).length === 0;
+    this.#preopens = { ...options.preopens };
+    this.reversible = Object.keys(this.#preopens).length === 0;
     this.irreversible = this.reversible ? [] : REASONS;
     this.#class = wasi;
     this.#null = openNull;
-    this.#options = { version: 'preview1', preopens, returnOnExit: true };
   }
 
   protected override provide(guest: Guest, namespace: string): Record<string, HostFunction> {
     // A guest that closes descriptor 1 must not close this process's: each stream is a null device.
     const wasi = new this.#class({
-      ...this.#options!,
+      preopens: this.#preopens,
       version: namespace === 'wasi_unstable' ? 'unstable' : 'preview1',
       stdin: this.#null(),
       stdout: this.#null(),

@@ -171,7 +171,7 @@ export type Span = readonly [start: number, end: number];
 /**
  * The ranges of one call, in bytes, as far as guest memory can hold them. They may overlap.
  * @param memory the guest's memory, no longer than the guest believes it to be.
- * @returns the spans, clamped to memory, and whether any reached outside.
+ * @returns the spans, clamped to memory, and whether any reached outside, or might.
  */
 export function spansOf(
   ranges: readonly Range[],
@@ -215,7 +215,10 @@ export function spansOf(
           const length = memory.getUint32(at + 4, true);
           add(start, length);
           // A buffer over the array itself may change the pairs that follow: they could point anywhere.
-          if (length > 0 && start < end && start + length > pointer) spans.push([0, limit]);
+          if (length > 0 && start < end && start + length > pointer) {
+            spans.push([0, limit]);
+            outside = true;
+          }
         }
         break;
       }

@@ -101,7 +101,7 @@ test('the predecessor of preview 1', async ({ folder }) => {
 
 test('a directory that is not there, an option that does not exist', async () => {
   try {
-    await start(undefined, { preopens: { '/': '/no/such/directory' } });
+    await createNodeWasi({ preopens: { '/': '/no/such/directory' } });
     assert.unreachable();
   } catch (error) {
     assert.is((error as BelayError).code, 'ERR_BELAY_WASI');
