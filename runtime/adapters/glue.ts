@@ -155,17 +155,19 @@ export class Glue<E extends WebAssembly.Exports = WebAssembly.Exports> implement
     return new DataView(this.#attached!.memory.buffer, 0, this.#ledger.size());
   }
 
-  #wrapImports(imports: WebAssembly.Imports): WebAssembly.Imports {
-    const wrapped: WebAssembly.Imports = {};
-    for (const module of Object.keys(imports)) {
-      const functions: WebAssembly.ModuleImports = {};
-      wrapped[module] = functions;
-      for (const name of Object.keys(imports[module]!)) {
-        const value = imports[module]![name]!;
-        functions[name] = typeof value === 'function' ? this.#wrapImport(module, name, value as Fn) : value;
+  /** Wraps what the module asks for; glue may offer it by a Proxy, which cannot be listed. */
+  #wrapImports(imports: WebAssembly.Imports): (guest: Guest) => WebAssembly.Imports {
+    return (guest) => {
+      const wrapped: Record<string, WebAssembly.ModuleImports> = {};
+      for (const { module, name } of WebAssembly.Module.imports(guest.module)) {
+        const value = (imports[module] as WebAssembly.ModuleImports | undefined)?.[name];
+        if (value === undefined) continue;
+        wrapped[module] ??= {};
+        wrapped[module][name] =
+          typeof value === 'function' ? this.#wrapImport(module, name, value as Fn) : value;
       }
-    }
-    return wrapped;
+      return wrapped;
+    };
   }
 
   #wrapImport(module: string, name: string, fn: Fn): Fn {

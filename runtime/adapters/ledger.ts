@@ -41,7 +41,7 @@ export class Ledger implements Companion {
   readonly #maxLength: number;
   readonly #maxBytes: number;
 
-  #guest: Guest | undefined;
+  #touch: ((pointer: number, length: number) => void) | undefined;
   #pages: (() => number) | undefined;
   #size = 0;
   #epoch = 0;
@@ -77,9 +77,8 @@ export class Ledger implements Companion {
   }
 
   attach(guest: Guest, exports: WebAssembly.Exports): void {
-    this.#guest = guest;
-    const size = exports[EXPORTS.size(0)];
-    if (typeof size === 'function') this.#pages = size as unknown as () => number;
+    this.#touch = exports[EXPORTS.touch(0)] as unknown as (pointer: number, length: number) => void;
+    this.#pages = exports[EXPORTS.size(0)] as unknown as () => number;
     guest.join(this);
   }
 
@@ -102,7 +101,7 @@ export class Ledger implements Companion {
     const end = Math.min(start + length, this.size(start + length));
     if (end <= start) return;
     this.#announcements++;
-    this.#guest?.touch(start, end - start);
+    this.#touch?.(start, end - start);
   };
 
   /** A range that the host was given and may write into, now and later. */

@@ -10,13 +10,15 @@ function setUp(options: AdapterOptions = {}) {
   let pages = 2;
   let companion!: Companion;
   const guest = {
-    touch: (pointer: number, length: number) => announced.push([pointer, length]),
     join: (joined: Companion) => {
       companion = joined;
     },
   } as unknown as Guest;
   const ledger = new Ledger(options);
-  ledger.attach(guest, { 'belay:size:0': () => pages } as unknown as WebAssembly.Exports);
+  ledger.attach(guest, {
+    'belay:size:0': () => pages,
+    'belay:touch:0': (pointer: number, length: number) => announced.push([pointer, length]),
+  } as unknown as WebAssembly.Exports);
   const take = () => announced.splice(0);
   return { ledger, take, companion, grow: (n: number) => (pages = n) };
 }

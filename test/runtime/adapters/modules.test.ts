@@ -1,0 +1,69 @@
+/**
+ * Real modules through their own glue: every host write is tracked (audit says so), and a guest that was rolled
+ * back cannot be told from a twin that never ran the step.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Layout } from '../../../contract/contract.js';
+import { instrument } from '../../../rewriter/index.js';
+import { HAS_MEMORIES, testUnless } from '../../support/engines-skip.js';
+import { modules, type RealModule, Unreachable, type Workload } from '../../support/modules.js';
+
+const STEPS = 24;
+
+function memoryOf(workload: Workload): Uint8Array {
+  const guest = workload.guest!;
+  const pages = (guest.instance.exports['belay:size:0'] as () => number)();
+  return new Uint8Array(guest.memory.buffer, 0, pages * 65536);
+}
+
+function assertSameMemory(a: Workload, b: Workload, when: string): void {
+  const [x, y] = [memoryOf(a), memoryOf(b)];
+  assert.is(x.length, y.length, `${when}: size`);
+  if (Buffer.compare(x, y) === 0) return;
+  const at = x.findIndex((byte, i) => byte !== y[i]);
+  assert.unreachable(`${when}: byte ${at} is ${x[at]} and should be ${y[at]}`);
+}
+
+async function workload(module: RealModule, layout: Layout): Promise<[Workload, Workload] | undefined> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await module.bytes();
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+    console.log(`\nSKIP ${module.name}: ${error.message}`);
+    return undefined;
+  }
+  const { wasm } = instrument(bytes, { ...module.instrument, layout });
+  const compiled = await WebAssembly.compile(wasm as Uint8Array<ArrayBuffer>);
+  return [await module.load(compiled, { audit: true }), await module.load(compiled)];
+}
+
+for (const module of modules) {
+  for (const layout of ['inline', 'separate'] as const) {
+    const why = layout === 'separate' && !HAS_MEMORIES ? 'this engine has one memory a module' : undefined;
+    testUnless(test, why, `${module.name}, ${layout}: tracked, and rolled back to the byte`, async () => {
+      const pair = await workload(module, layout);
+      if (!pair) return;
+      const [subject, twin] = pair;
+      const guest = subject.guest!;
+      assertSameMemory(subject, twin, 'loaded');
+      guest.checkpoint();
+      for (let n = 0; n < STEPS; n++) {
+        // Away from the checkpoint and back, twice: a rollback begins an epoch of its own.
+        const first = subject.step(n);
+        guest.rollback();
+        subject.step(n + 1);
+        subject.step(n + 2);
+        guest.rollback();
+        assertSameMemory(subject, twin, `rolled back at step ${n}`);
+        assert.equal(subject.step(n), first, `step ${n} again`);
+        assert.equal(twin.step(n), first, `step ${n} of the twin`);
+        assertSameMemory(subject, twin, `after step ${n}`);
+        guest.checkpoint();
+      }
+    });
+  }
+}
+
+test.run();
