@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Layout } from '../../contract/contract.js';
 import type { InstrumentOptions } from '../../rewriter/types.js';
 import { divert } from '../../runtime/adapters/divert.js';
 import { Glue } from '../../runtime/adapters/glue.js';
@@ -34,8 +35,8 @@ export interface RealModule {
   name: string;
   /** The original; rejects with {@link Unreachable} when it has to be fetched and cannot be. */
   bytes(): Promise<Uint8Array>;
-  /** Options that instrumentation needs for this module, besides region and layout. */
-  instrument: InstrumentOptions;
+  /** Options to instrument it with: the layout, and what that layout needs for this module. */
+  options(layout: Layout): InstrumentOptions;
   /** Loads an instrumented binary. */
   load(wasm: BufferSource | WebAssembly.Module, options?: InstantiateOptions): Promise<Workload>;
   /** Loads the original, through the same glue. */
@@ -64,11 +65,11 @@ function define(
     options: InstantiateOptions,
   ) => Adapter & { module?: object },
   load: (host: Host) => Promise<Loaded>,
-  instrument: InstrumentOptions = {},
+  reserve: number,
 ): RealModule {
   return {
     name,
-    instrument,
+    options: (layout) => ({ layout, ...(layout === 'inline' && { reserve }) }),
     bytes: async () => bytes(),
     async load(wasm, options = {}) {
       const adapter = adapt(wasm, options);
@@ -256,7 +257,7 @@ export const sqljs = define(
       },
     };
   },
-  { reserve: 128 << 20 },
+  128 << 20,
 );
 
 // --- QuickJS: Emscripten, minified, imported memory ----------------------------------------------------------
@@ -314,7 +315,7 @@ export const quickjs = define(
       },
     };
   },
-  { reserve: 128 << 20 },
+  128 << 20,
 );
 
 // --- wasmoon (Lua): Emscripten, debug build, no hook ---------------------------------------------------------
@@ -360,7 +361,7 @@ export const wasmoon = define(
       },
     };
   },
-  { reserve: 128 << 20 },
+  128 << 20,
 );
 
 // --- brotli-wasm: wasm-bindgen, no hook ----------------------------------------------------------------------
@@ -410,7 +411,7 @@ export const brotli = define(
       },
     };
   },
-  { reserve: 64 << 20 },
+  64 << 20,
 );
 
 // --- hash-wasm's argon2: C, no glue of its own worth the name ------------------------------------------------
@@ -454,7 +455,7 @@ export const argon2 = define(
       },
     };
   },
-  { reserve: 16 << 20 },
+  16 << 20,
 );
 
 // --- wasmboy's core: AssemblyScript --------------------------------------------------------------------------
@@ -495,7 +496,7 @@ export const wasmboy = define(
       },
     };
   },
-  { reserve: 32 << 20 },
+  32 << 20,
 );
 
 /** A Game Boy program that scrolls the screen and fills memory for ever. */

@@ -9,7 +9,7 @@ import { instrument } from '../../../rewriter/index.js';
 import { HAS_MEMORIES, testUnless } from '../../support/engines-skip.js';
 import { modules, type RealModule, Unreachable, type Workload } from '../../support/modules.js';
 
-const STEPS = 24;
+const STEPS = 12;
 
 function memoryOf(workload: Workload): Uint8Array {
   const guest = workload.guest!;
@@ -34,7 +34,7 @@ async function workload(module: RealModule, layout: Layout): Promise<[Workload, 
     console.log(`\nSKIP ${module.name}: ${error.message}`);
     return undefined;
   }
-  const { wasm } = instrument(bytes, { ...module.instrument, layout });
+  const { wasm } = instrument(bytes, module.options(layout));
   const compiled = await WebAssembly.compile(wasm as Uint8Array<ArrayBuffer>);
   return [await module.load(compiled, { audit: true }), await module.load(compiled)];
 }
