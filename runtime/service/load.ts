@@ -38,7 +38,7 @@ const KNOWN = ['wasi', 'args', 'env', 'dirs', 'maxSleep', 'maxResponse', 'audit'
  * `instantiate` and `_initialize` throw.
  */
 export async function load(
-  wasm: BufferSource | WebAssembly.Module,
+  wasm: Uint8Array | BufferSource | WebAssembly.Module,
   options: LoadOptions = {},
 ): Promise<Loaded> {
   onlyKnown('load', options, KNOWN);
@@ -49,7 +49,7 @@ export async function load(
   if (dirs !== undefined && provider !== 'node') {
     throw new BelayError('ERR_BELAY_OPTION', 'dirs are real directories: they need wasi node');
   }
-  const module = wasm instanceof WebAssembly.Module ? wasm : await WebAssembly.compile(wasm);
+  const module = wasm instanceof WebAssembly.Module ? wasm : await WebAssembly.compile(wasm as BufferSource);
   const kind = kindOf(module);
   const common = {
     ...(args && { args }),

@@ -57,14 +57,14 @@ function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]):
  * @throws ERR_BELAY_OPTION, ERR_BELAY_SERVICE, and what compiling and instantiating the module throw.
  */
 export async function serve(
-  wasm: BufferSource | WebAssembly.Module,
+  wasm: Uint8Array | BufferSource | WebAssembly.Module,
   options: ServeOptions = {},
 ): Promise<Service> {
   onlyKnown('serve', options, KNOWN);
   const grace = wholeNumber('grace', options.grace, 30_000);
   const metricsPort =
     options.metricsPort === undefined ? undefined : wholeNumber('metricsPort', options.metricsPort, 0);
-  const module = wasm instanceof WebAssembly.Module ? wasm : await WebAssembly.compile(wasm);
+  const module = wasm instanceof WebAssembly.Module ? wasm : await WebAssembly.compile(wasm as BufferSource);
   const pool = await createPool(
     {
       module,
