@@ -94,6 +94,8 @@ for (const layout of LAYOUTS) {
       () => caller.rename('hello.txt', 'other'),
       () => caller.mkdir('more'),
       () => wasi.files.write('/hello.txt', 'from the host'),
+      () => wasi.files.write('/dir/large', 'from the host '.repeat(5000)),
+      () => wasi.files.write(`/${'long'.repeat(50)}`, ''),
       () => wasi.files.remove('/dir/inner'),
     ];
     for (const [i, change] of changes.entries()) {
