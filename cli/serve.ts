@@ -166,7 +166,7 @@ async function run(input: string, flags: Flags, command: Command): Promise<void>
       args: [basename(name)],
       log,
       onBroken(error) {
-        log.fatal({ error: error.message }, 'ending, because the guest cannot be rolled back');
+        log.fatal({ error: error.message }, 'ending: the guest cannot be used any more');
         process.exit(1);
       },
     });

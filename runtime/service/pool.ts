@@ -7,6 +7,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { BelayError, type BelayErrorCode } from '../../contract/errors.js';
 import type { Executor } from './handler.js';
@@ -30,15 +31,22 @@ export interface Started {
 }
 
 export interface Pool extends Executor {
+  /** The threads, one a guest. */
+  readonly threads: readonly Worker[];
   /** Ends the threads. */
   close(): Promise<void>;
 }
 
 /**
- * Starts `instances` guests in threads of their own.
+ * Starts `instances` guests in threads of their own. A thread that dies (the host's memory at its end, a bug in
+ * the engine) is replaced, with a fresh guest; `onLost` is told where state was lost with it.
  * @throws ERR_BELAY_OPTION for several instances of a program that keeps state; and what a guest's start throws.
  */
-export async function createPool(config: GuestConfig, instances?: number): Promise<Pool> {
+export async function createPool(
+  config: GuestConfig,
+  instances?: number,
+  onLost?: (error: Error) => void,
+): Promise<Pool> {
   const kind = kindOf(config.module);
   const rollback = checkRollback(kind, config.run.rollback);
   const concurrency = wholeNumber('instances', instances, 1, 1);
@@ -62,8 +70,14 @@ export async function createPool(config: GuestConfig, instances?: number): Promi
     concurrentTasksPerWorker: 1,
     recordTiming: false,
   });
-  // An idle thread that dies is replaced by piscina; a busy one is reported through its request.
-  pool.on('error', () => {});
+  const lost = (cause: unknown): BelayError => {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const error = new BelayError('ERR_BELAY_SERVICE', `the guest's thread died: ${reason}`, { cause });
+    if (rollback === 'on-failure') onLost?.(error);
+    return error;
+  };
+  // An idle thread that dies is reported here, a busy one through its request.
+  pool.on('error', lost);
 
   const started = (await Promise.all(
     Array.from({ length: concurrency }, () => pool.run(undefined)),
@@ -85,7 +99,16 @@ export async function createPool(config: GuestConfig, instances?: number): Promi
     rollback,
     concurrency,
     blocking: false,
-    run: (request) => pool.run(request) as Promise<Outcome>,
+    get threads() {
+      return pool.threads;
+    },
+    async run(request) {
+      try {
+        return (await pool.run(request)) as Outcome;
+      } catch (error) {
+        throw lost(error);
+      }
+    },
     close: () => pool.destroy(),
   };
 }

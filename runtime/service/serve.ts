@@ -24,7 +24,7 @@ export interface ServeOptions
   log?: Logger;
   /** Milliseconds that close() waits for what runs. Default 30,000. */
   grace?: number;
-  /** The guest could not be rolled back and cannot be used any more: the process should end. */
+  /** The guest cannot be rolled back, or is gone with its state: the process should end. May be told twice. */
   onBroken?: (error: Error) => void;
 }
 
@@ -76,6 +76,7 @@ export async function serve(
       },
     },
     options.instances,
+    options.onBroken,
   );
 
   const opened: HttpServer[] = [];
