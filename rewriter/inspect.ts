@@ -3,6 +3,7 @@ import type { Contract } from '../contract/contract.js';
 import { SECTION } from '../contract/contract.js';
 import { survey } from './survey.js';
 import type { Inspection } from './types.js';
+import { validate } from './validate.js';
 import { KIND } from './wasm/module.js';
 
 const TYPE_NAMES: Record<number, string> = {
@@ -30,6 +31,8 @@ const typeName = (type: Uint8Array) => TYPE_NAMES[type[0]!] ?? `0x${type[0]!.toS
  */
 export function inspect(bytes: Uint8Array): Inspection {
   const { module, refusals, warnings, writes, instrumented, ...found } = survey(bytes, false, () => {});
+  // What is refused may be newer than this engine in ways that its words do not tell.
+  if (refusals.length === 0) validate(bytes);
   const exported = (kind: number, index: number) =>
     module.exports.some((e) => e.kind === kind && e.index === index);
   const names = new Set(module.exports.map((e) => e.name));

@@ -18,6 +18,7 @@ import { checkOptions, engineHasMultiMemory, type Settings } from './options.js'
 import { type SupportSpec, supportText } from './support.js';
 import { type Survey, survey } from './survey.js';
 import type { Instrumented, InstrumentOptions, Omittable, Refusal, Report } from './types.js';
+import { validate } from './validate.js';
 import { type Module, SECTION_ID, SECTION_ORDER } from './wasm/module.js';
 import { OP } from './wasm/opcodes.js';
 import { Reader } from './wasm/reader.js';
@@ -61,6 +62,7 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
     );
   }
   if (found.refusals.length) throw new RefusedError(found.refusals);
+  validate(bytes);
   return new Instrumentation(found, settings).run();
 }
 
@@ -246,6 +248,7 @@ class Instrumentation {
         geometry,
         tags: this.tagsMemory(k),
         slow: fn(`slow${k}`),
+        span: geometry.tails ? fn(`span${k}`) : undefined,
         verify: settings.oracle ? fn(`verify${k}`) : undefined,
         load: settings.checkLoads && this.layout === 'inline' ? fn(`load${k}`) : undefined,
       })),
