@@ -27,13 +27,16 @@ type NodeWasiClass = typeof import('node:wasi').WASI;
  * @throws ERR_BELAY_WASI outside of Node, or when a directory cannot be opened; ERR_BELAY_OPTION.
  */
 export async function createNodeWasi(options: NodeWasiOptions = {}): Promise<Wasi> {
+  // Deno and Bun have a module of this name; theirs cannot be bound to a guest, and takes what Node refuses.
+  const { versions } = globalThis.process ?? {};
+  if (!versions?.node || versions.bun || versions.deno) throw elsewhere();
   let node: typeof import('node:wasi');
   let fs: typeof import('node:fs');
   let os: typeof import('node:os');
   try {
     [node, fs, os] = await Promise.all([import('node:wasi'), import('node:fs'), import('node:os')]);
   } catch (cause) {
-    throw new BelayError('ERR_BELAY_WASI', 'node:wasi exists in Node only: use createWasi()', { cause });
+    throw elsewhere(cause);
   }
   const wasi = new NodeWasi(options, node.WASI, () => fs.openSync(os.devNull, 'r+'));
   for (const path of Object.values(options.preopens ?? {})) {
@@ -42,6 +45,12 @@ export async function createNodeWasi(options: NodeWasiOptions = {}): Promise<Was
     }
   }
   return wasi;
+}
+
+function elsewhere(cause?: unknown): BelayError {
+  return new BelayError('ERR_BELAY_WASI', 'real files need Node: use createWasi(), with files in memory', {
+    cause,
+  });
 }
 
 class NodeWasi extends BaseWasi implements Wasi {
