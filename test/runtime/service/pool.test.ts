@@ -6,6 +6,10 @@ import type { RollbackPolicy } from '../../../runtime/service/types.js';
 import { reactor } from './guests.js';
 import { guestRequest, text, until } from './support.js';
 
+// A thread that is being replaced does not keep the process alive; in a service the open port does.
+const alive = setInterval(() => {}, 1000);
+test.after(() => clearInterval(alive));
+
 async function started(rollback: RollbackPolicy, deadline = 0) {
   const module = await WebAssembly.compile(await reactor());
   const lost: Error[] = [];
