@@ -23,9 +23,6 @@ export interface EmscriptenAdapter<E extends WebAssembly.Exports = WebAssembly.E
   readonly module: EmscriptenModule;
 }
 
-/** Pages of a memory that 32-bit addresses reach. */
-const MOST_PAGES = 65536;
-
 /**
  * An adapter for one instance of an Emscripten module. Works in every engine.
  *
@@ -45,6 +42,7 @@ export function emscripten<E extends WebAssembly.Exports = WebAssembly.Exports>(
   options: AdapterOptions = {},
 ): EmscriptenAdapter<E> {
   const configs = new Set<object>();
+  let wasmMemory: WebAssembly.Memory | undefined;
   const glue = new Glue<E>(wasm, options, {
     growsFromHost: true,
     pair: 65536,
@@ -61,9 +59,10 @@ export function emscripten<E extends WebAssembly.Exports = WebAssembly.Exports>(
       return {};
     },
     get wasmMemory() {
-      const memory = glue.contract().memories[0];
-      if (!memory?.import || memory.total === undefined) return undefined;
-      return new WebAssembly.Memory({ initial: memory.total, maximum: Math.min(memory.total, MOST_PAGES) });
+      const { import: imported, total } = glue.contract().memories[0] ?? {};
+      if (!imported || total === undefined) return undefined;
+      wasmMemory ??= new WebAssembly.Memory({ initial: total, maximum: total });
+      return wasmMemory;
     },
   };
   return Object.assign(glue, { module });

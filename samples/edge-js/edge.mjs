@@ -16,25 +16,28 @@ const PRELUDE = new URL('prelude.js', import.meta.url);
  * @param {string} source a program that sets `globalThis.handle`
  * @param {object} [options]
  * @param {number} [options.deadline] milliseconds that a request may take; default 1,000
- * @param {number} [options.memory] bytes that the program may allocate; default 64 MiB
+ * @param {number} [options.memory] bytes that engine and program may have together; default 48 MiB, 16 MiB at least
  * @param {'auto' | 'separate' | 'inline'} [options.layout]
  * @param {boolean} [options.audit] check at every rollback that no host write was missed: slow
  * @param {(line: string) => void} [options.log] is given what the program logs; default: console.log
  */
 export async function createEdge(source, options = {}) {
-  const { deadline = 1000, memory = 64 << 20, layout = 'auto', audit = false, log = console.log } = options;
+  const { deadline = 1000, memory = 48 << 20, layout = 'auto', audit = false, log = console.log } = options;
 
   // Where code may not be generated at run time, do this ahead of time: `belay instrument --steps`.
   const { wasm } = instrument(await readFile(fileURLToPath(QUICKJS)), {
     layout,
     steps: true,
-    reserve: memory + (32 << 20),
+    ...(layout !== 'separate' && { reserve: memory }),
   });
   const adapter = emscripten(wasm, { audit });
+  // In the inline layout the adapter brings the memory, and `reserve` is its limit; in the other it is here.
+  // (QuickJS has a limit of its own, memoryLimitBytes, but this build of it does not count.)
+  const { wasmMemory = new WebAssembly.Memory({ initial: 256, maximum: memory >> 16 }) } = adapter.module;
   const quickjs = await newQuickJSWASMModuleFromVariant(
-    newVariant(variant, { emscriptenModule: adapter.module }),
+    newVariant(variant, { wasmMemory, emscriptenModule: adapter.module }),
   );
-  const runtime = quickjs.newRuntime({ memoryLimitBytes: memory, maxStackSizeBytes: 512 << 10 });
+  const runtime = quickjs.newRuntime({ maxStackSizeBytes: 512 << 10 });
   const vm = runtime.newContext();
 
   // All handles that outlive a request are made here. One that is made later belongs to a state that the
