@@ -80,9 +80,5 @@ export function aboutInput(error: unknown, name: string): unknown {
   if (!(error instanceof BelayError)) return error;
   if (error.code === 'ERR_BELAY_FILE' || error.code === 'ERR_BELAY_OPTION') return error;
   if (error.message.startsWith(name)) return error;
-  const more =
-    error.code === 'ERR_BELAY_REFUSED' && !error.message.includes('belay inspect')
-      ? `; \`belay inspect ${name}\` lists every reason`
-      : '';
-  return new BelayError(error.code, `${name}: ${error.message}${more}`, { cause: error });
+  return new BelayError(error.code, `${name}: ${error.message}`, { cause: error });
 }

@@ -67,7 +67,7 @@ export function refusalText(refusal: Refusal): string {
   const offset = refusal.offset === undefined ? '' : ` at offset 0x${refusal.offset.toString(16)}`;
   const where = [
     refusal.instruction === undefined ? '' : `: ${refusal.instruction}${offset}`,
-    refusal.function === undefined ? '' : ` in function ${refusal.function}`,
+    refusal.function === undefined ? '' : ` in ${refusal.function}`,
   ];
   return refusal.reason + where.join('');
 }

@@ -64,9 +64,21 @@ export const SMALL = `(module
   (func $bump (export "bump") (param i32)
     (i32.store (local.get 0) (i32.add (i32.load (local.get 0)) (i32.const 1)))
     (i32.store offset=4 (local.get 0) (i32.const 9))
+    (i32.store (local.get 0) (i32.add (i32.load (local.get 0)) (i32.const 1)))
     (global.set $g (i32.load (local.get 0)))))`;
 
 /** A module with a memory that threads share: it must be refused. */
 export const SHARED = `(module
   (memory (export "memory") 1 2 shared)
   (func $race (export "race") (drop (i32.atomic.rmw.add (i32.const 0) (i32.const 1)))))`;
+
+/**
+ * A module that changes Wasm GC objects, in two functions, $foo and $bar: it must be refused. Its text:
+ *
+ *     (type $s (struct (field (mut i32))))
+ *     (func $foo (struct.set $s 0 (struct.new $s (i32.const 1)) (i32.const 2)))
+ */
+export const MUTATED_OBJECTS: Uint8Array = Buffer.from(
+  '0061736d010000000108025f017f01600000030302010105030100010a1d020d004101fb00004102fb0500000b0d004101fb00004102fb0500000b0018046e616d65010b020003666f6f0103626172040401000173',
+  'hex',
+);

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { testUnless } from '../support/engines-skip.js';
-import { assertFails, belay, inFolder, SHARED, SMALL, shell } from './belay.js';
+import { assertFails, belay, inFolder, MUTATED_OBJECTS, SHARED, SMALL, shell } from './belay.js';
 
 const root = process.getuid?.() === 0;
 
@@ -155,8 +155,15 @@ test('a module that does not validate', () =>
     writeFileSync(file, Buffer.from(bytes));
     const run = belay(['instrument', file, '-o', join(folder, 'out.wasm')]);
     assertFails(run, 1, 'ERR_BELAY_INVALID_MODULE', /invalid\.wasm/);
-    writeFileSync(file, Buffer.concat([binary(SMALL), Buffer.from([0x7e, 1, 0])]));
     assertFails(belay(['inspect', file]), 1, 'ERR_BELAY_INVALID_MODULE', /invalid\.wasm/);
+  }));
+
+test('a section that nobody knows', () =>
+  inFolder((folder) => {
+    const file = join(folder, 'new.wasm');
+    writeFileSync(file, Buffer.concat([binary(SMALL), Buffer.from([0x7e, 1, 0])]));
+    const run = belay(['instrument', file, '-o', join(folder, 'out.wasm')]);
+    assertFails(run, 1, 'ERR_BELAY_REFUSED', /section of unknown kind 126/);
   }));
 
 test('a refused module: where and what; inspect gives every reason', () =>
@@ -164,14 +171,20 @@ test('a refused module: where and what; inspect gives every reason', () =>
     const file = join(folder, 'shared.wat');
     writeFileSync(file, SHARED);
     const run = belay(['instrument', file, '-o', join(folder, 'out.wasm')]);
-    assertFails(run, 1, 'ERR_BELAY_REFUSED', /shared/, /belay inspect/);
+    assertFails(run, 1, 'ERR_BELAY_REFUSED', /memory 0 is shared/);
     assert.not.ok(existsSync(join(folder, 'out.wasm')));
+    writeFileSync(file, MUTATED_OBJECTS);
+    const two = belay(['instrument', file, '-o', join(folder, 'out.wasm')]);
+    assertFails(two, 1, 'ERR_BELAY_REFUSED', /\$foo/, /struct\.set/, /1 more; belay inspect lists/);
     const inspected = belay(['inspect', file]);
     assert.is(inspected.code, 0, inspected.err);
-    assert.match(inspected.out, /can be rolled back: no\n {4}- .*shared/);
+    assert.match(
+      inspected.out,
+      /can be rolled back: no\n {4}- .*struct\.set.*\$foo.*\n {4}- .*struct\.set.*\$bar/,
+    );
     const { canRollBack, refusals } = JSON.parse(belay(['inspect', file, '--json']).out);
     assert.is(canRollBack, false);
-    assert.ok(refusals.length > 0);
+    assert.is(refusals.length, 2);
   }));
 
 test('a module that is instrumented already', () =>

@@ -32,7 +32,7 @@ test('a file to a file, with a report for people', () =>
     assert.match(run.out, /out\.wasm: inline layout, region 256\n/);
     for (const row of [
       'functions',
-      'stores found +2',
+      'stores found +3',
       'checks inserted',
       'checks merged',
       'checks removed',
@@ -67,7 +67,7 @@ test('--json gives the report and the contract', () =>
     assert.is(run.code, 0, run.err);
     const result = JSON.parse(run.out);
     assert.is(result.output, output);
-    assert.is(result.report.stores, 2);
+    assert.is(result.report.stores, 3);
     assert.is(result.report.bytesAfter, statSync(output).size);
     assert.is(result.contract.layout, 'inline');
     assert.is(result.contract.steps, true);
@@ -137,7 +137,7 @@ test('inspect says what state there is', () => {
   assert.match(run.out, /^standard input: \d+ B, library\n/);
   assert.match(run.out, /memories +1 pages exported/);
   assert.match(run.out, /globals +1 mutable, 0 immutable/);
-  assert.match(run.out, /state changes +.*i32\.store 2/);
+  assert.match(run.out, /state changes +.*i32\.store 3/);
   assert.match(run.out, /can be rolled back: yes/);
 });
 
@@ -145,7 +145,7 @@ test('inspect --json is the whole inspection', () => {
   const module = JSON.parse(belay(['inspect', '-', '--json'], { input: SMALL }).out);
   assert.is(module.canRollBack, true);
   assert.equal(module.refusals, []);
-  assert.is(module.writes['i32.store'], 2);
+  assert.is(module.writes['i32.store'], 3);
   assert.is(module.memories.length, 1);
 });
 

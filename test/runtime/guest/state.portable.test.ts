@@ -131,7 +131,9 @@ for (const layout of ['separate', 'inline'] as const) {
       guest.exports.grow(1);
       guest.exports.store32(65536 + 8, 77);
       guest.rollback();
-      assert.throws(() => guest.exports.load32(65536 + 8), 'they are out of bounds');
+      // A memory cannot shrink: the rewriter sees to it that stores trap all the same.
+      assert.throws(() => guest.exports.store32(65536 + 8, 1), WebAssembly.RuntimeError);
+      assert.throws(() => guest.exports.fill(65536 - 8, 1, 16), WebAssembly.RuntimeError);
       assert.is(guest.exports.grow(1), 1);
       assert.is(guest.exports.load32(65536 + 8), 0);
     });
