@@ -1,5 +1,6 @@
 /** Finds the instrumented file-system module that the build puts beside this file. */
 import { BelayError } from '../../contract/errors.js';
+import { importBuiltin } from './builtin.js';
 
 // (module (memory 0) (memory 0)): validates where the engine has several memories.
 const TWO_MEMORIES = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 5, 2, 0, 0, 0, 0]);
@@ -26,7 +27,7 @@ async function load(): Promise<WebAssembly.Module> {
   const layout = WebAssembly.validate(TWO_MEMORIES) ? 'separate' : 'inline';
   const url = new URL(`./wasmer.${layout}.wasm`, import.meta.url);
   if (url.protocol === 'file:') {
-    const { readFile } = await import('node:fs/promises');
+    const { readFile } = await importBuiltin<typeof import('node:fs/promises')>('node:fs/promises');
     return WebAssembly.compile(await readFile(url));
   }
   const response = await fetch(url);

@@ -1,5 +1,6 @@
 /** A guest's memory as WASI functions served here use it. */
 import { EXPORTS, PAGE } from '../../contract/contract.js';
+import { BelayError } from '../../contract/errors.js';
 import type { Guest } from '../types.js';
 import { ERRNO } from './errno.js';
 import { SIZES } from './sizes.js';
@@ -13,10 +14,18 @@ const sizes = new WeakMap<Guest, () => number>();
 /**
  * Bytes of the guest's first memory as the guest sees it: less than `guest.memory.buffer.byteLength` in the
  * inline layout, where the support area follows, and after a grow that was undone.
+ * @throws ERR_BELAY_WASI while the module is being instantiated.
  */
 export function memoryBytes(guest: Guest): number {
   let size = sizes.get(guest);
   if (!size) {
+    if (!guest.instance) {
+      throw new BelayError(
+        'ERR_BELAY_WASI',
+        'the module calls WASI in its start function, when its memory cannot be reached yet: ' +
+          'build it so that it begins in _start or _initialize',
+      );
+    }
     const pages = guest.instance.exports[EXPORTS.size(0)] as (() => number) | undefined;
     size = pages ? () => pages() * PAGE : () => guest.memory.buffer.byteLength;
     sizes.set(guest, size);

@@ -7,6 +7,7 @@
 import { BelayError } from '../../contract/errors.js';
 import type { Companion, Guest } from '../types.js';
 import { BaseWasi } from './base.js';
+import { importBuiltin } from './builtin.js';
 import { type HostFunction, trackWasi } from './preview1.js';
 import type { NodeWasiOptions, Wasi } from './types.js';
 
@@ -34,7 +35,11 @@ export async function createNodeWasi(options: NodeWasiOptions = {}): Promise<Was
   let fs: typeof import('node:fs');
   let os: typeof import('node:os');
   try {
-    [node, fs, os] = await Promise.all([import('node:wasi'), import('node:fs'), import('node:os')]);
+    [node, fs, os] = await Promise.all([
+      importBuiltin<typeof import('node:wasi')>('node:wasi'),
+      importBuiltin<typeof import('node:fs')>('node:fs'),
+      importBuiltin<typeof import('node:os')>('node:os'),
+    ]);
   } catch (cause) {
     throw elsewhere(cause);
   }

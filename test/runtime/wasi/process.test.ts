@@ -141,6 +141,22 @@ test('start and initialize', async () => {
   );
 });
 
+test('a start function cannot call WASI, and is told so', async () => {
+  const wasi = await createWasi();
+  const wasm = guestOf(`(module
+    (import "${NS}" "random_get" (func $random (param i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func $begin (drop (call $random (i32.const 0) (i32.const 4))))
+    (start $begin))`);
+  try {
+    await instantiate(wasm, (self) => wasi.imports(self));
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as BelayError).code, 'ERR_BELAY_WASI');
+    assert.match((error as Error).message, '_initialize');
+  }
+});
+
 test('streams are no terminals, cannot be sought, and refuse the wrong direction', async () => {
   const { caller, view } = await start();
   for (const fd of [0, 1, 2]) {
