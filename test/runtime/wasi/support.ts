@@ -26,7 +26,7 @@ export const LAYOUTS: readonly Layout[] = WebAssembly.validate(
 
 /** Instrumented module of a text. */
 export function guestOf(text: string, layout: Layout = LAYOUTS[0]!): Uint8Array {
-  return instrument(parse(text), { layout, region: 64, ...(layout === 'inline' && { reserve: 1 << 20 }) })
+  return instrument(parse(text), { layout, region: 64, ...(layout === 'inline' && { reserve: 1 << 22 }) })
     .wasm;
 }
 

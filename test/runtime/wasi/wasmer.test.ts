@@ -1,7 +1,9 @@
 /** WASI on files in memory: everything in it goes back with the guest. */
+import { readFile } from 'node:fs/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { BelayError } from '../../../contract/errors.js';
+import { instrument } from '../../../rewriter/index.js';
 import { instantiate } from '../../../runtime/index.js';
 import { createWasi, type MemoryWasiOptions } from '../../../runtime/wasi/index.js';
 import {
@@ -217,6 +219,51 @@ for (const layout of LAYOUTS) {
       }
     }
     assert.equal(wasi.files.list('/'), ['dir', 'hello.txt']);
+  });
+}
+
+/** What a program of the package's own tests prints with the package itself. */
+async function original(wasm: Uint8Array, stdin: string): Promise<string> {
+  const { init, WASI, MemFS } = await import('@wasmer/wasi');
+  await init();
+  const fs = new MemFS();
+  for (const path of ['/a', '/b']) fs.createDir(path);
+  fs.open('/f1', { read: true, write: true, create: true }).writeString('x');
+  const wasi = new WASI({ preopens: { '.': '/' }, fs });
+  wasi.setStdinString(stdin);
+  const module = await WebAssembly.compile(wasm as BufferSource);
+  const imports = wasi.getImports(module) as WebAssembly.Imports;
+  wasi.instantiate(await WebAssembly.instantiate(module, imports), {});
+  wasi.start();
+  return wasi.getStdoutString();
+}
+
+for (const name of ['demo', 'mapdir', 'pipe_reverse']) {
+  test(`${name}: rolled back and run again, prints what it does with the package itself`, async () => {
+    const folder = new URL('./', import.meta.resolve('@wasmer/wasi/package.json'));
+    const wasm = new Uint8Array(await readFile(new URL(`tests/${name}.wasm`, folder)));
+    const expected = await original(wasm, 'Hello');
+    assert.ok(expected.length > 3);
+    for (const layout of LAYOUTS) {
+      const wasi = await createWasi({
+        directories: ['/a', '/b'],
+        files: { '/f1': 'x' },
+        preopens: { '.': '/' },
+        audit: true,
+      });
+      const instrumented = instrument(wasm, {
+        layout,
+        ...(layout === 'inline' && { reserve: 1 << 24 }),
+      }).wasm;
+      const guest = await instantiate(instrumented, (self) => wasi.imports(self), { audit: true });
+      guest.checkpoint();
+      for (let run = 0; run < 3; run++) {
+        wasi.setStdin('Hello');
+        assert.is(wasi.start(guest), 0);
+        assert.is(text(wasi.takeStdout()), expected, `${layout}, run ${run}`);
+        guest.rollback();
+      }
+    }
   });
 }
 
