@@ -227,9 +227,17 @@ function memoryText(spec: SupportSpec, memory: SupportMemory, k: number): string
   (if (${A}.gt_u (local.get $x) (memory.size ${mem})) (then
     (if (${A}.eq (memory.grow ${mem} (${A}.sub (local.get $x) (memory.size ${mem}))) (${A}.const -1)) (then (return (i32.const 0))))))`;
 
+  // Pages that a rollback took from the guest: a store without a check of its own, in reach of one at the very
+  // end of memory, may have written into them.
+  const clearStray =
+    inline || !g.tails
+      ? ''
+      : `(if (i32.and (${A}.ne (global.get $pages${k}) (global.get $real${k})) (${A}.ne (global.get $pages${k}) (local.get $n))) (then
+    (v128.store ${m} align=1 ${bytes} (v128.const i64x2 0 0))))`;
   // The region before the old end may be saved already: give it a plain tag, and a pre-image of its new tail.
   const extend = `
 (func $extend${k} ${address('$n')} (local $q ${A}) (local $a ${A})
+  ${clearStray}
   (if (i32.and (i32.eqz (${A}.eqz (global.get $pages${k}))) (${A}.ne (global.get $pages${k}) (local.get $n))) (then
     (local.set $a ${bytes})
     (local.set $q (${A}.sub (${A}.shr_u (local.get $a) (${A}.const ${S})) (${A}.const 1)))
