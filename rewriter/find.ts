@@ -409,6 +409,8 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
       }
       case Role.State:
         if (live) {
+          // Memory that is new behind this was not there to be saved before.
+          if (code === OP.memory_grow) barrier();
           found.states.push({
             at: d.start,
             after: d.after,
@@ -423,6 +425,8 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
         continue;
       case Role.Call: {
         found.calls = true;
+        // The callee may grow memory, and the host may see what a check that traps too early left undone.
+        barrier();
         const [params, results] = callArity(d);
         pop(params);
         if (code === OP.return_call || code === OP.return_call_indirect || code === OP.return_call_ref) die();
