@@ -8,5 +8,6 @@ export const ERRNO = {
   nosys: 52,
   notdir: 54,
   notsock: 57,
+  notsup: 58,
   spipe: 70,
 } as const;

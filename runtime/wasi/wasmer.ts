@@ -11,6 +11,7 @@ import { BelayError } from '../../contract/errors.js';
 import { instantiateSync } from '../index.js';
 import type { Companion, Guest } from '../types.js';
 import { BaseWasi } from './base.js';
+import { ERRNO } from './errno.js';
 import { Glue, type GlueExports, StandInInstance, StandInModule } from './glue.js';
 import { loadFileSystem } from './load.js';
 import type { HostFunction } from './preview1.js';
@@ -125,6 +126,8 @@ class FileSystem implements MemoryFiles, Companion {
         return value(...args);
       };
     }
+    // The module makes symbolic links, and panics when it follows one.
+    entering.path_symlink = () => ERRNO.notsup;
     return entering;
   }
 

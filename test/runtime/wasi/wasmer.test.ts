@@ -319,6 +319,13 @@ test('the host’s view of the files', async () => {
   );
 });
 
+test('symbolic links are refused, not made and then fatal', async () => {
+  const { guest, caller } = await start();
+  guest.write(1000, new TextEncoder().encode('hello.txtlink'));
+  assert.is(caller.call('path_symlink', 1000, 9, ROOT, 1009, 4), 58);
+  assert.is(caller.open('link'), 'errno 44');
+});
+
 test('options that do not exist are errors', async () => {
   for (const options of [{ dirs: [] }, { outputLimit: -1 }, { env: { 'A=': '' } }, { args: ['a\0'] }]) {
     try {
