@@ -12,6 +12,7 @@ import { instantiate, instantiateSync, readContract } from '../index.js';
 import type { Guest, Pointer } from '../types.js';
 import { divert } from './divert.js';
 import { announcerOf } from './imports.js';
+import { type Hook, interpose } from './interpose.js';
 import { Ledger } from './ledger.js';
 import { handedOut, type Role, roleOf } from './shape.js';
 import type { Adapter, AdapterOptions, AdapterStats } from './types.js';
@@ -204,36 +205,41 @@ export class Glue<E extends WebAssembly.Exports = WebAssembly.Exports> implement
   }
 
   #wrapExport(name: string, fn: Fn, original: Fn): Fn {
-    const ledger = this.#ledger;
-    const parameters = original.length;
-    const buffer = this.#options.buffers?.[name];
-    let role: Role = roleOf(name);
-    // The glue names its exports once it has them: look at the first call, and again at the first that counts.
-    let attempts = role === 'unknown' && this.#dialect.nameOf !== undefined ? 2 : 0;
-    const wrapper: Fn = (...args) => {
-      if (attempts === 2 || (attempts === 1 && ledger.active)) {
-        attempts--;
-        const better = this.#dialect.nameOf?.(wrapper);
-        if (better !== undefined) {
-          attempts = 0;
-          role = roleOf(better);
-        }
-      }
-      const result = fn(...args);
-      if (ledger.isPointer(result)) {
-        if (buffer !== undefined) ledger.pin(result >>> 0, buffer);
-        else role = this.#returned(role, parameters, args, result >>> 0);
-      } else if (result === undefined && parameters === 1 && typeof args[0] === 'number') {
-        this.#consumed(role, args[0] >>> 0);
-      }
-      if (ledger.active) {
-        for (const arg of args)
-          if (typeof arg === 'number' && ledger.isPointer(arg)) ledger.passed(arg >>> 0);
-      }
-      return result;
-    };
+    const wrapper = interpose(
+      fn,
+      original.length,
+      this.#hook(name, original.length, () => wrapper),
+      this.#ledger,
+    );
     this.#originals.set(wrapper, original);
     return wrapper;
+  }
+
+  /** What is done after a call of an export that may have handed out memory, or taken it back. */
+  #hook(name: string, parameters: number, wrapper: () => Fn): Hook {
+    const ledger = this.#ledger;
+    const buffer = this.#options.buffers?.[name];
+    const hook: Hook = {
+      role: roleOf(name),
+      // The glue names its exports once it has them: look at the first call, and at the first that counts.
+      attempts: 0,
+      rename() {
+        if (hook.attempts === 1 && !ledger.active) return;
+        hook.attempts--;
+        const better = nameOf?.(wrapper());
+        if (better === undefined) return;
+        hook.attempts = 0;
+        hook.role = roleOf(better);
+      },
+      returned: (args, result) => {
+        if (buffer !== undefined) ledger.pin(result, buffer);
+        else hook.role = this.#returned(hook.role, parameters, args, result);
+      },
+      consumed: (pointer) => this.#consumed(hook.role, pointer),
+    };
+    const { nameOf } = this.#dialect;
+    if (hook.role === 'unknown' && nameOf !== undefined) hook.attempts = 2;
+    return hook;
   }
 
   /** Tables take functions of WebAssembly only: an interposed export goes in as what it stands for. */
@@ -245,7 +251,7 @@ export class Glue<E extends WebAssembly.Exports = WebAssembly.Exports> implement
   }
 
   /** A pointer came back. Returns what the call revealed of the export's role. */
-  #returned(role: Role, parameters: number, args: unknown[], result: number): Role {
+  #returned(role: Role, parameters: number, args: readonly unknown[], result: number): Role {
     const ledger = this.#ledger;
     if (parameters === 0) {
       ledger.saved(result);

@@ -25,6 +25,8 @@ interface Allocation {
 
 /** Slots of the cache of pointer arguments that came back in a later epoch. A power of two. */
 const SLOTS = 64;
+/** Allocations of one epoch that are kept track of. */
+const YOUNG = 4096;
 /** Bytes announced at such a pointer. */
 const LEARNED_WINDOW = 64;
 /** Values of the stack pointer that the host saved last: a restore to one of them frees stack frames. */
@@ -46,7 +48,9 @@ export class Ledger implements Companion {
   #size = 0;
   #epoch = 0;
 
-  /** Live allocations by pointer. */
+  /** Allocations of this epoch, which a rollback takes back: pointer → length. */
+  readonly #young = new Map<number, number>();
+  /** Live allocations of earlier epochs, by pointer. */
   readonly #heap = new Map<number, Allocation>();
   #heapBytes = 0;
   /** What a rollback puts back: the allocation there at the checkpoint, or undefined when there was none. */
@@ -108,7 +112,15 @@ export class Ledger implements Companion {
   handOut(pointer: number, length: number): void {
     if (length === 0) return;
     this.touch(pointer, length);
-    if (this.#remembers) this.#put(pointer, length);
+    if (!this.#remembers) return;
+    // A block that is handed out again was freed meanwhile, by the guest.
+    this.#set(pointer, undefined);
+    if (length > this.#maxLength) this.#tooLong++;
+    else this.#young.set(pointer, length);
+    if (this.#young.size > YOUNG) {
+      this.#young.delete(this.#young.keys().next().value as number);
+      this.#forgotten++;
+    }
   }
 
   /** The same on the stack: gone when the stack pointer is restored above it. */
@@ -120,7 +132,7 @@ export class Ledger implements Companion {
   }
 
   release(pointer: number): void {
-    if (this.#heap.has(pointer)) this.#set(pointer, undefined);
+    if (!this.#young.delete(pointer)) this.#set(pointer, undefined);
   }
 
   pin(pointer: number, length: number): void {
@@ -151,23 +163,30 @@ export class Ledger implements Companion {
   }
 
   /**
-   * A pointer that the host passed to an export. One that comes back in another epoch is announced in every
-   * epoch from then on: it may be scratch space that the host found by other means.
+   * Something that the host passed to an export. A pointer that comes back in another epoch is announced in
+   * every epoch from then on: it may be scratch space that the host found by other means.
    */
-  passed(pointer: number): void {
+  passed(value: unknown): void {
+    if (typeof value !== 'number') return;
+    const pointer = value >>> 0;
+    const slot = (pointer >>> 3) & (SLOTS - 1);
+    if (this.#slotPointer[slot] === pointer && this.#slotEpoch[slot] === this.#epoch) return;
+    if (pointer >= LOWEST && this.active) this.#passed(pointer, slot);
+  }
+
+  #passed(pointer: number, slot: number): void {
     const allocation = this.#heap.get(pointer);
     if (allocation) {
       allocation.used = this.#epoch;
       return;
     }
-    const slot = (pointer >>> 3) & (SLOTS - 1);
-    if (this.#slotPointer[slot] !== pointer) {
-      this.#slotPointer[slot] = pointer;
-      this.#slotEpoch[slot] = this.#epoch;
+    if (!this.isPointer(pointer) || this.#young.has(pointer)) return;
+    if (this.#slotPointer[slot] === pointer) this.#learned.add(slot);
+    else {
       this.#learned.delete(slot);
-    } else if (this.#slotEpoch[slot] !== this.#epoch) {
-      this.#learned.add(slot);
+      this.#slotPointer[slot] = pointer;
     }
+    this.#slotEpoch[slot] = this.#epoch;
   }
 
   /** Puts a host effect off until the next checkpoint. */
@@ -177,15 +196,17 @@ export class Ledger implements Companion {
   }
 
   checkpoint(): void {
+    if (this.#young.size) this.#settle();
+    if (this.#journal.size) this.#journal.clear();
+    if (this.#stack.length || this.#stackAtCheckpoint.length) this.#stackAtCheckpoint = this.#stack.slice();
     this.active = true;
     this.#epoch++;
-    this.#journal.clear();
-    this.#stackAtCheckpoint = this.#stack.slice();
     this.#announceAll();
-    for (const effect of this.#deferred.splice(0)) effect();
+    if (this.#deferred.length) for (const effect of this.#deferred.splice(0)) effect();
   }
 
   rollback(): void {
+    this.#young.clear();
     for (const [pointer, allocation] of this.#journal) this.#apply(pointer, allocation);
     this.#journal.clear();
     this.#stack = this.#stackAtCheckpoint.slice();
@@ -196,9 +217,10 @@ export class Ledger implements Companion {
 
   stats(): AdapterStats {
     return {
-      remembered: this.#heap.size + this.#stack.length + this.#pinned.size,
+      remembered: this.#heap.size + this.#young.size + this.#stack.length + this.#pinned.size,
       rememberedBytes:
         this.#heapBytes +
+        [...this.#young.values()].reduce((sum, length) => sum + length, 0) +
         this.#stack.reduce((sum, frame) => sum + frame.length, 0) +
         [...this.#pinned.values()].reduce((sum, length) => sum + length, 0),
       forgotten: this.#forgotten,
@@ -215,17 +237,16 @@ export class Ledger implements Companion {
     for (const slot of this.#learned) this.touch(this.#slotPointer[slot]!, LEARNED_WINDOW);
   }
 
-  #put(pointer: number, length: number): void {
-    if (length > this.#maxLength) {
-      this.#tooLong++;
-      this.release(pointer);
-      return;
+  /** Allocations of the epoch that ends are there to stay. */
+  #settle(): void {
+    for (const [pointer, length] of this.#young) {
+      this.#apply(pointer, { length, used: this.#epoch });
+      while (this.#heap.size > this.#maxRanges || this.#heapBytes > this.#maxBytes) {
+        this.#apply(this.#leastUsed(), undefined);
+        this.#forgotten++;
+      }
     }
-    this.#set(pointer, { length, used: this.#epoch });
-    while (this.#heap.size > this.#maxRanges || this.#heapBytes > this.#maxBytes) {
-      this.#set(this.#leastUsed(), undefined);
-      this.#forgotten++;
-    }
+    this.#young.clear();
   }
 
   #leastUsed(): number {
@@ -241,7 +262,9 @@ export class Ledger implements Companion {
   }
 
   #set(pointer: number, allocation: Allocation | undefined): void {
-    if (this.active && !this.#journal.has(pointer)) this.#journal.set(pointer, this.#heap.get(pointer));
+    const before = this.#heap.get(pointer);
+    if (before === allocation) return;
+    if (this.active && !this.#journal.has(pointer)) this.#journal.set(pointer, before);
     this.#apply(pointer, allocation);
   }
 

@@ -2,8 +2,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { emscripten, keepInMemory } from '../../../runtime/adapters/index.js';
-import { UntrackedWriteError } from '../../../runtime/index.js';
-import type { InstantiateOptions } from '../../../runtime/types.js';
+import { instantiate, UntrackedWriteError } from '../../../runtime/index.js';
+import type { Guest, InstantiateOptions } from '../../../runtime/types.js';
 import { codeOf, compiled, freshGlue, fromText, inBothLayouts } from './support.js';
 
 interface Database {
@@ -211,6 +211,27 @@ inBothLayouts(
     assert.is(await codeOf(() => adapter.announce(2 ** 32 - 1, 8)), 'ERR_BELAY_RANGE');
   },
 );
+
+inBothLayouts(test, 'without an adapter the same glue is caught by the audit', async (layout) => {
+  const module = await compiled(WASM, layout);
+  let guest: Guest | undefined;
+  const sql = await freshGlue<(config: object) => Promise<Sql>>('sql.js/dist/sql-wasm.js')({
+    instantiateWasm(imports: WebAssembly.Imports, receive: (instance: WebAssembly.Instance) => void) {
+      void instantiate(module, imports, { audit: true }).then((made) => {
+        guest = made;
+        receive(made.instance);
+      });
+      return {};
+    },
+  });
+  keepInMemory(sql);
+  const db = new sql.Database();
+  db.run('create table t(a)');
+  guest!.checkpoint();
+  // Long enough to lie outside of the regions that malloc itself writes to.
+  db.run('insert into t values (?)', ['x'.repeat(3000)]);
+  assert.is(await codeOf(() => guest!.rollback()), 'ERR_BELAY_UNTRACKED_WRITE');
+});
 
 inBothLayouts(test, 'an interposed export can be put into a table', async (layout) => {
   const { sql, guest } = await sqlite(layout);

@@ -137,6 +137,17 @@ test('past the limit the least used range is forgotten, and counted', () => {
   assert.is(ledger.stats().forgotten, 1);
 });
 
+test('an epoch with very many allocations keeps the newest', () => {
+  const { ledger, companion } = setUp({ remember: { ranges: 10000 } });
+  companion.checkpoint();
+  for (let i = 0; i < 5000; i++) ledger.handOut(2048 + 16 * i, 16);
+  const { remembered, forgotten } = ledger.stats();
+  assert.is(remembered, 4096);
+  assert.is(forgotten, 904);
+  companion.rollback();
+  assert.is(ledger.stats().remembered, 0);
+});
+
 test('a range past the limit of length is announced once', () => {
   const { ledger, take, companion } = setUp({ remember: { length: 100 } });
   companion.checkpoint();
