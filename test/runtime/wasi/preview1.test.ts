@@ -4,11 +4,11 @@ import * as assert from 'uvu/assert';
 import type { BelayError } from '../../../contract/errors.js';
 import { instantiate } from '../../../runtime/index.js';
 import type { Guest } from '../../../runtime/types.js';
-import { type HostFunction, trackWasi, WASI_FUNCTIONS } from '../../../runtime/wasi/index.js';
+import { createWasi, type HostFunction, trackWasi, WASI_FUNCTIONS } from '../../../runtime/wasi/index.js';
 import { NAMESPACES } from '../../../runtime/wasi/preview1.js';
 import { SIZES } from '../../../runtime/wasi/sizes.js';
-import { callerOf, LAYOUTS, random } from './support.js';
-import { type Lowered, sizeOf, WITX } from './witx.js';
+import { callerOf, guestOf, LAYOUTS, random } from './support.js';
+import { forwarders, type Lowered, sizeOf, WITX } from './witx.js';
 
 test('the table names every function, with its parameters', () => {
   assert.equal(Object.keys(WASI_FUNCTIONS).sort(), WITX.map(({ name }) => name).sort());
@@ -182,6 +182,33 @@ test('a provider answers as it did; addresses past the guest’s memory never re
     // Where the provider sees guest memory only, it decides; else it must not be asked.
     if (layout === 'separate') assert.equal([outside, seen.length], [28, 3]);
     else assert.equal([outside, seen.length], [61, 2]);
+  }
+});
+
+test('after a grow that was undone, memory ends where the guest believes it to', async () => {
+  const body = `(memory (export "memory") 1 16)
+    (func (export "grow") (result i32) (memory.grow (i32.const 3)))`;
+  for (const layout of LAYOUTS) {
+    let asked = 0;
+    const counting = Object.fromEntries(WITX.map(({ name }) => [name, () => ++asked && 0]));
+    const wasm = guestOf(forwarders('wasi_snapshot_preview1', body), layout);
+    const tracked = await instantiate(wasm, (self) => trackWasi(self, { wasi_snapshot_preview1: counting }));
+    const wasi = await createWasi({ files: { '/f': 'content' } });
+    const served = await instantiate(wasm, (self) => wasi.imports(self));
+    for (const guest of [tracked, served]) {
+      guest.checkpoint();
+      assert.is((guest.exports.grow as HostFunction)(), 1);
+      assert.is((guest.exports.random_get as HostFunction)(65530, 100), 0);
+      guest.rollback();
+      assert.is((guest.exports.random_get as HostFunction)(65530, 100), 21, layout);
+      assert.is((guest.exports.random_get as HostFunction)(65530, 6), 0, layout);
+    }
+    assert.is(asked, 2);
+    // The file system, too, sees no more than the guest has.
+    served.write(1000, new TextEncoder().encode('f'));
+    const open = served.exports.path_open as HostFunction;
+    assert.is(open(4, 0, 1000, 1, 0, 2n, 0n, 0, 70_000), 21);
+    assert.is(open(4, 0, 1000, 1, 0, 2n, 0n, 0, 65_532), 0);
   }
 });
 
