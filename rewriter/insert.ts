@@ -34,6 +34,8 @@ export interface MemoryTarget {
   /** Index of the memory that holds the tags. */
   tags: number;
   slow: number;
+  /** The slow path of a merged check (regions with tails only). */
+  span?: number;
   /** Oracle: the function that verifies a store. */
   verify?: number;
   /** checkLoads: the function that traps for a load outside of the guest's view. */
@@ -295,7 +297,9 @@ function checkEdit(
     pushAddress(w, address, check.from);
     w.byte(0x41).s(check.to - check.from);
     if (!g.tails) w.byte(0x41).s(tagsTested(g, write.op.width));
-    w.byte(0x10).u(target.slow).byte(0x0b);
+    w.byte(0x10)
+      .u(merged ? target.span! : target.slow)
+      .byte(0x0b);
   }
   if (target.verify !== undefined) {
     pushAddress(w, address, write.offset);

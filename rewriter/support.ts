@@ -165,28 +165,70 @@ function memoryText(spec: SupportSpec, memory: SupportMemory, k: number): string
     saveBody.push(moveSmall('(local.get $s)', P, s, '(local.get $a)', 0, m));
     restoreBody.push(moveSmall('(local.get $a)', 0, m, '(local.get $s)', P, s));
   } else if (bulk) {
+    // By hand: engines copy between two memories by a call that costs more than a microsecond for 4 KiB.
+    const chunk = (
+      to: string,
+      toOffset: number,
+      toMem: string,
+      from: string,
+      fromOffset: number,
+      fromMem: string,
+    ) => `
+  (local.set $left (i32.const ${region / 256}))
+  (loop $copy
+    ${Array.from({ length: 16 }, (_, i) => copy16(to, toOffset + 16 * i, toMem, from, fromOffset + 16 * i, fromMem)).join('\n    ')}
+    (local.set $a (${A}.add (local.get $a) (${A}.const 256)))
+    (local.set $s (${A}.add (local.get $s) (${A}.const 256)))
+    (br_if $copy (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+  (local.set $a (${A}.sub (local.get $a) (${A}.const ${region})))
+  (local.set $s (${A}.sub (local.get $s) (${A}.const ${region})))`;
+    // The first 16 bytes may hold a newer value in the guest: the shadow's are kept aside.
     saveBody.push(
-      `(memory.copy ${s} ${m} (${A}.add (local.get $s) (${A}.const ${P + 16})) (${A}.add (local.get $a) (${A}.const 16)) (${A}.const ${region - 16}))`,
+      `(local.set $first (v128.load ${s} offset=${P} align=1 (local.get $s)))`,
+      chunk('(local.get $s)', P, s, '(local.get $a)', 0, m),
+      `(v128.store ${s} offset=${P} align=1 (local.get $s) (local.get $first))`,
     );
-    restoreBody.push(
-      `(memory.copy ${m} ${s} (local.get $a) (${A}.add (local.get $s) (${A}.const ${P})) (${A}.const ${region}))`,
-    );
+    restoreBody.push(chunk('(local.get $a)', 0, m, '(local.get $s)', P, s));
   } else {
     for (let o = 0; o < region; o += 16) {
       if (o) saveBody.push(copy16('(local.get $s)', P + o, s, '(local.get $a)', o, m));
       restoreBody.push(copy16('(local.get $a)', o, m, '(local.get $s)', P + o, s));
     }
   }
+  /** All ones where the region numbered $q + delta is not saved: its half of the edge is ours to save. */
+  const unsaved = (delta: number, also = '') =>
+    `(i8x16.eq (i8x16.splat ${also ? `(i32.or ${tag('(local.get $q)', delta)} ${also})` : tag('(local.get $q)', delta)}) (v128.const i64x2 0 0))`;
+  const saveEdge = (at: string, from: string, mask: string) =>
+    `(v128.store ${s} offset=${P} align=1 ${at} (v128.bitselect (v128.load ${m} align=1 ${from}) (v128.load ${s} offset=${P} align=1 ${at}) ${mask}))`;
+  // Which edges are saved already is as good as random, so they are blended instead of branched over.
   const saveEdges = !g.tails
     ? ''
-    : `(if (i32.eqz ${tag('(local.get $q)', -1)}) (then ${copy16('(local.get $s)', P, s, '(local.get $a)', 0, m)}))
+    : `${saveEdge('(local.get $s)', '(local.get $a)', unsaved(-1))}
   ${
     tails
-      ? `(if (i32.and (i32.eqz ${tag('(local.get $q)', 1)}) (${A}.lt_u (${A}.add (local.get $a) (${A}.const ${region})) ${bytes}))
-    (then (local.set $a (${A}.add (local.get $a) (${A}.const ${region})))
-      ${copy16(shadowOf('(local.get $a)'), P, s, '(local.get $a)', 0, m)}))`
+      ? `(local.set $end (${A}.ge_u (${A}.add (local.get $a) (${A}.const ${region})) ${bytes}))
+  (local.set $a (select (local.get $a) (${A}.add (local.get $a) (${A}.const ${region})) (local.get $end)))
+  (local.set $s ${shadowOf('(local.get $a)')})
+  ${saveEdge('(local.get $s)', '(local.get $a)', unsaved(1, '(local.get $end)'))}`
       : ''
   }`;
+  /** Saves region $q, which is not saved yet and lies in memory. Uses $a and saveLocals. */
+  const saveRegion = `
+  (local.set $a (${A}.shl (local.get $q) (${A}.const ${S})))
+  (i32.store8 ${t} offset=${T} (local.get $q) (select (i32.const -1) (i32.const 1)
+    (i32.and ${exact} (${A}.eq (${A}.add (local.get $a) (${A}.const ${region})) ${bytes}))))
+  (local.set $b (${A}.shr_u (local.get $a) (${A}.const ${B})))
+  (local.set $s ${headOf('(local.get $b)')})
+  ;; The block joins the dirty list unless it is in it (without a branch).
+  (local.set $head (${A}.load ${s} offset=${H} (local.get $s)))
+  (local.set $listed (${A}.ne (local.get $head) (${A}.const 0)))
+  (${A}.store ${s} offset=${H} (local.get $s) (select (local.get $head) (global.get $dirty${k}) (local.get $listed)))
+  (global.set $dirty${k} (select (global.get $dirty${k}) (${A}.add (local.get $b) (${A}.const 2)) (local.get $listed)))
+  (local.set $s (${A}.add (local.get $a) (${A}.shl (local.get $b) (${A}.const 4))))
+  (global.set $saved (i64.add (global.get $saved) (i64.const 1)))
+  ${saveBody.join('\n  ')}
+  ${saveEdges}`;
+  const saveLocals = `(local $s ${A}) (local $b ${A}) (local $head ${A}) (local $listed i32) (local $end i32) (local $left i32) (local $first v128)`;
   const restoreTail = !tails
     ? ''
     : `(local.set $a (${A}.add (local.get $a) (${A}.const ${region})))
@@ -198,7 +240,7 @@ function memoryText(spec: SupportSpec, memory: SupportMemory, k: number): string
           .join('\n')
       : `(memory.fill ${t} (${A}.add (local.get $i) (${A}.const ${T})) (i32.const 0) (${A}.const ${blockTags}))`;
   const tagShift = B - S;
-  /** Walks the dirty list: $b the block, $i its first tag; the list is empty afterwards. */
+  /** Walks the dirty list: $b the block, $i its first tag. The list is empty afterwards. */
   const walk = (body: string) => `
   (loop $blocks
     (if (${A}.ne (global.get $dirty${k}) (${A}.const 1)) (then
@@ -209,6 +251,21 @@ function memoryText(spec: SupportSpec, memory: SupportMemory, k: number): string
       (local.set $i (${A}.shl (local.get $b) (${A}.const ${tagShift})))
       ${body}
       (br $blocks))))`;
+  /** Calls $restore for each tagged region of a block, and clears its tags. */
+  const restoreTagged = `
+      (local.set $last (${A}.add (local.get $i) (${A}.const ${blockTags})))
+      (loop $groups
+        (local.set $v (i64.load ${t} offset=${T} align=1 (local.get $i)))
+        (if (i64.ne (local.get $v) (i64.const 0)) (then
+          (loop $tags
+            (local.set $c (i64.ctz (local.get $v)))
+            (call $restore${k} (${A}.add (local.get $i) ${g.is64 ? '' : '(i32.wrap_i64 '}(i64.shr_u (local.get $c) (i64.const 3))${g.is64 ? '' : ')'}))
+            (local.set $v (i64.and (local.get $v) (i64.xor (i64.shl (i64.const 255) (local.get $c)) (i64.const -1))))
+            (br_if $tags (i64.ne (local.get $v) (i64.const 0))))
+          (i64.store ${t} offset=${T} align=1 (local.get $i) (i64.const 0))))
+        (local.set $i (${A}.add (local.get $i) (${A}.const 8)))
+        (br_if $groups (${A}.ne (local.get $i) (local.get $last))))`;
+  const walkLocals = `(local $b ${A}) (local $h ${A}) (local $i ${A}) (local $last ${A}) (local $v i64) (local $c i64)`;
   const address = (p: string) => `(param ${p} ${A})`;
 
   const supportPages = (kind: 'tags' | 'shadow') => {
@@ -300,20 +357,7 @@ ${extend}
 ${inline ? inlineOnly : separateOnly}
 (func $size${k} (export "size${k}") (result ${A}) (global.get $pages${k}))
 
-;; Saves region $q, which is not saved yet and lies in memory.
-(func $save${k} ${address('$q')} (local $a ${A}) (local $s ${A}) (local $b ${A})
-  (local.set $a (${A}.shl (local.get $q) (${A}.const ${S})))
-  (i32.store8 ${t} offset=${T} (local.get $q) (select (i32.const -1) (i32.const 1)
-    (i32.and ${exact} (${A}.eq (${A}.add (local.get $a) (${A}.const ${region})) ${bytes}))))
-  (local.set $b (${A}.shr_u (local.get $a) (${A}.const ${B})))
-  (local.set $s ${headOf('(local.get $b)')})
-  (if (${A}.eqz (${A}.load ${s} offset=${H} (local.get $s))) (then
-    (${A}.store ${s} offset=${H} (local.get $s) (global.get $dirty${k}))
-    (global.set $dirty${k} (${A}.add (local.get $b) (${A}.const 2)))))
-  (local.set $s (${A}.add (local.get $a) (${A}.shl (local.get $b) (${A}.const 4))))
-  (global.set $saved (i64.add (global.get $saved) (i64.const 1)))
-  ${saveBody.join('\n  ')}
-  ${saveEdges})
+(func $save${k} ${address('$q')} (local $a ${A}) ${saveLocals} ${saveRegion})
 
 ;; Saves the regions from $q to $last.
 (func $run${k} ${address('$q')} ${address('$last')}
@@ -323,8 +367,19 @@ ${inline ? inlineOnly : separateOnly}
       (local.set $q (${A}.add (local.get $q) (${A}.const 1)))
       (br $l)))))
 
-;; The slow path of a store of $n bytes at $a${g.tails ? '' : ', which tests $w tags'}.
-(func $slow${k} (export "slow${k}") ${address('$a')} (param $n i32) ${g.tails ? '' : '(param $w i32)'} (local $last ${A})
+${
+  g.tails
+    ? `;; The slow path of a store of $n bytes at $a: its first byte's region, with its tail, covers it.
+(func $slow${k} ${address('$a')} (param $n i32) (local $q ${A}) ${saveLocals}
+  (if ${outside(widen)} (then (call $outside${k} (local.get $a) (local.get $n)) (if (${A}.ge_u (local.get $a) ${bytes}) (then (return)))))
+  (local.set $q (${A}.shr_u (local.get $a) (${A}.const ${S})))
+  (if ${tag('(local.get $q)')} (then (return)))
+  ${saveRegion})
+;; The slow path of a merged check of [$a, $a + $n).
+(func $span${k} ${address('$a')} (param $n i32) (local $last ${A})`
+    : `;; The slow path of a store of $n bytes at $a, which tests $w tags.
+(func $slow${k} ${address('$a')} (param $n i32) (param $w i32) (local $last ${A})`
+}
   (if ${outside(widen)} (then (call $outside${k} (local.get $a) (local.get $n)) (if (${A}.ge_u (local.get $a) ${bytes}) (then (return)))))
   ${
     g.tails
@@ -351,28 +406,18 @@ ${inline ? inlineOnly : separateOnly}
   (call $touch${k} (local.get $a) (local.get $n))
   (memory.fill ${m} (local.get $a) (local.get $v) (local.get $n)))
 
-(func $checkpoint${k} (local $b ${A}) (local $h ${A}) (local $i ${A})
+(func $checkpoint${k} ${walkLocals}
   (call $sync${k})${walk(clearTags)}
   (global.set $kept${k} (global.get $pages${k})))
 
-(func $restore${k} ${address('$q')} (local $a ${A}) (local $s ${A})
+;; Puts back region $q and its tail.
+(func $restore${k} ${address('$q')} (local $a ${A}) (local $s ${A}) (local $left i32)
   (local.set $a (${A}.shl (local.get $q) (${A}.const ${S})))
   (local.set $s ${shadowOf('(local.get $a)')})
   ${restoreBody.join('\n  ')}
   ${restoreTail})
-(func $rollback${k} (local $b ${A}) (local $h ${A}) (local $i ${A}) (local $q ${A}) (local $last ${A})
-  (call $sync${k})${walk(`
-      (local.set $last (${A}.add (local.get $i) (${A}.const ${blockTags})))
-      (loop $groups
-        (if (i64.ne (i64.load ${t} offset=${T} align=1 (local.get $i)) (i64.const 0)) (then
-          (local.set $q (local.get $i))
-          (loop $tags
-            (if ${tag('(local.get $q)')} (then (call $restore${k} (local.get $q))))
-            (local.set $q (${A}.add (local.get $q) (${A}.const 1)))
-            (br_if $tags (${A}.ne (local.get $q) (${A}.add (local.get $i) (${A}.const 8)))))
-          (i64.store ${t} offset=${T} align=1 (local.get $i) (i64.const 0))))
-        (local.set $i (${A}.add (local.get $i) (${A}.const 8)))
-        (br_if $groups (${A}.ne (local.get $i) (local.get $last))))`)}
+(func $rollback${k} ${walkLocals}
+  (call $sync${k})${walk(restoreTagged)}
   (global.set $pages${k} (global.get $kept${k})))
 ${spec.oracle ? oracleText(g, A, k, tag, bytes) : ''}`;
 }
