@@ -10,6 +10,8 @@ import type { AdapterOptions, Announcer, Touch } from './types.js';
 
 /** Bytes before a pointer that are announced with it: Emscripten keeps an exception's header there. */
 const BEFORE = 64;
+/** Some stacks and some data do lie low: an import's argument counts as a pointer from here on. */
+const LOWEST_ARGUMENT = 16;
 /** Longest array of (pointer, length) pairs that is followed. */
 const IOVECS = 1024;
 /** Words at an unknown pointer that are followed once more: variable arguments arrive that way. */
@@ -164,10 +166,10 @@ function generic(
   return (args) => {
     let memory: DataView | undefined;
     for (let i = 0; i < args.length; i++) {
-      if (!ledger.isPointer(args[i])) continue;
+      if (!ledger.isPointer(args[i], LOWEST_ARGUMENT)) continue;
       memory ??= view();
       const pointer = at(args, i);
-      touch(pointer - BEFORE, window + BEFORE);
+      touch(Math.max(0, pointer - BEFORE), window + BEFORE);
       const next = args[i + 1];
       if (typeof next === 'number' && Number.isInteger(next) && next > 0) {
         if (next <= pair) touch(pointer, next);

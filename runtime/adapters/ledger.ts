@@ -31,7 +31,7 @@ const YOUNG = 4096;
 const LEARNED_WINDOW = 64;
 /** Values of the stack pointer that the host saved last: a restore to one of them frees stack frames. */
 const SAVES = 16;
-/** No toolchain puts data below this address. */
+/** Hardly any toolchain puts data below this address: smaller numbers that cross the boundary are no pointers. */
 export const LOWEST = 1024;
 
 export class Ledger implements Companion {
@@ -92,10 +92,10 @@ export class Ledger implements Companion {
     return this.#size;
   }
 
-  isPointer(value: unknown): value is number {
+  isPointer(value: unknown, lowest = LOWEST): value is number {
     if (typeof value !== 'number' || !Number.isInteger(value)) return false;
     const pointer = value >>> 0;
-    return pointer >= LOWEST && pointer < this.size(pointer + 1);
+    return pointer >= lowest && pointer < this.size(pointer + 1);
   }
 
   /** Announces what of the range lies in memory. */
