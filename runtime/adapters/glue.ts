@@ -9,7 +9,7 @@
 import { type Contract, EXPORTS, PAGE } from '../../contract/contract.js';
 import { BelayError } from '../../contract/errors.js';
 import { instantiate, instantiateSync, readContract } from '../index.js';
-import type { Guest, Pointer } from '../types.js';
+import type { Guest, InstantiateOptions, Pointer } from '../types.js';
 import { divert } from './divert.js';
 import { announcerOf } from './imports.js';
 import { type Hook, interpose } from './interpose.js';
@@ -127,8 +127,10 @@ export class Glue<E extends WebAssembly.Exports = WebAssembly.Exports> implement
     this.#used = true;
   }
 
-  #guestOptions() {
-    return { ...(this.#options.audit !== undefined && { audit: this.#options.audit }) };
+  /** The options that are not the adapter's; the guest checks them. */
+  #guestOptions(): InstantiateOptions {
+    const { announce, buffers, defer, window, pair, results, remember, ...rest } = this.#options;
+    return rest;
   }
 
   #bind(guest: Guest): WebAssembly.Instance {

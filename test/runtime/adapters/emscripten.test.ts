@@ -252,6 +252,11 @@ inBothLayouts(test, 'an adapter serves one instance', async (layout) => {
   assert.is(await codeOf(() => adapter.instantiateSync({})), 'ERR_BELAY_OPTION');
 });
 
+inBothLayouts(test, 'an option that does not exist is an error', async (layout) => {
+  const adapter = emscripten(await compiled(WASM, layout), { audits: true } as InstantiateOptions);
+  assert.is(await codeOf(adapter.instantiate({})), 'ERR_BELAY_OPTION');
+});
+
 test('a module that cannot be loaded: the guest rejects, and the glue is told to abort', async () => {
   const adapter = emscripten(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
   let aborted: unknown;
