@@ -50,6 +50,8 @@ export interface InsertContext {
   /** Whether checks for this write are left out (deliberate breakage). */
   omitted(write: Write): boolean;
   steps?: { global: number; tick: number };
+  /** The stack's low-water mark: globals and slow paths (stack.ts). */
+  stack?: { pointer: number; low: number; top: number; deepen: number; restack: number };
 }
 
 export interface Inserted {
@@ -115,6 +117,9 @@ export function insertChecks(
     );
     if (edit) edits.push(edit);
   });
+  if (context.stack) {
+    for (const { after, lowered } of found.stackSets) edits.push(markStack(after, lowered, context.stack));
+  }
   for (const load of found.loads) edits.push(loadEdit(load, context, scratch));
   for (const state of found.states) {
     const code = context.replace(state);
@@ -162,6 +167,18 @@ function countStep(at: number, steps: { global: number; tick: number }): Edit {
   return { at, after: at, bytes: w.done(), hints: [hint] };
 }
 
+/** `if (sp < low) deepen()`; for a value that may lie above the range, `if (sp < low || sp > top) restack()`. */
+function markStack(at: number, lowered: boolean, stack: NonNullable<InsertContext['stack']>): Edit {
+  const w = new Writer();
+  w.byte(0x23).u(stack.pointer).byte(0x23).u(stack.low).byte(0x49);
+  if (!lowered) w.byte(0x23).u(stack.pointer).byte(0x23).u(stack.top).byte(0x4b, 0x72);
+  const hint = w.length;
+  w.byte(0x04, VOID, 0x10)
+    .u(lowered ? stack.deepen : stack.restack)
+    .byte(0x0b);
+  return { at, after: at, bytes: w.done(), hints: [hint] };
+}
+
 /** How code reaches the address operand of a write. */
 interface Address {
   is64: boolean;
@@ -191,7 +208,9 @@ function memoryArgument(w: Writer, memory: number, offset: number): void {
 
 /** Pushes the number of the region that holds byte `plus` of the address, less `base` regions. */
 function pushRegion(w: Writer, g: Geometry, address: Address, plus: number): number {
-  const base = Math.floor(plus / g.region);
+  let base = Math.floor(plus / g.region);
+  // A static offset has 32 bits. Without it the sum may wrap, but then the write traps whatever the tag says.
+  if (!g.is64 && g.tagBase + base >= 2 ** 32) base = 0;
   if (address.constant !== undefined) {
     const region = Math.floor((address.constant + plus) / g.region);
     w.byte(g.is64 ? 0x42 : 0x41).s(g.is64 ? region : region | 0);

@@ -1,0 +1,25 @@
+/** The families of random modules. */
+import type { Tape } from '../support/generate.js';
+import { generateStress } from '../support/generate-stress.js';
+import type { Kind } from './case.js';
+
+/** Whether this engine takes try_table. */
+const HAS_TRY_TABLE = WebAssembly.validate(
+  // (func (block (try_table (catch_all 0))))
+  Uint8Array.of(
+    ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 13, 1, 11, 0],
+    ...[0x02, 0x40, 0x1f, 0x40, 1, 2, 0, 0x0b, 0x0b, 0x0b],
+  ),
+);
+
+const stress = (exceptions: 'none' | 'legacy' | 'new', name: string): Kind => ({
+  name,
+  tape: 700,
+  generate: (tape: Tape) => generateStress(tape, { exceptions }),
+});
+
+export const KINDS: readonly Kind[] = [
+  stress('none', 'stores'),
+  stress('legacy', 'stores-try'),
+  stress(HAS_TRY_TABLE ? 'new' : 'none', 'stores-try-table'),
+];
