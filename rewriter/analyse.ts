@@ -24,7 +24,9 @@
  * **Inline layout**: a check is also what makes a store beyond the guest's view of its memory trap, so facts
  * cover no byte that lies above the checked write itself.
  *
- * Not done yet: facts across calls, hoisting out of loops, counted loops, a low-water mark for the stack.
+ * **Stack**: lowering the stack pointer saves the frame as a whole (stack.ts), so writes into it are covered.
+ *
+ * Not done yet: facts across calls, hoisting out of loops, counted loops.
  */
 import type { Layout } from '../contract/contract.js';
 import type { Found, Write } from './find.js';
@@ -42,6 +44,7 @@ export interface Plan {
   inserted: number;
   removed: number;
   merged: number;
+  stack: number;
 }
 
 /** Writes looked at ahead of a check, and facts looked at behind. */
@@ -52,24 +55,28 @@ interface Fact {
   key: number;
   from: number;
   to: number;
-  write: number;
+  mark: number;
   /** Whether the fact stands for a merged check. */
   merged: boolean;
+  /** Whether it comes from lowering the stack pointer. */
+  stack: boolean;
 }
 
 /**
  * Plans the checks of one function.
  * @param geometry of each memory, by index
+ * @param stack whether lowering the stack pointer saves the frame
  */
 export function planChecks(
   found: Found,
   geometry: readonly Geometry[],
   layout: Layout,
   optimize: boolean,
+  stack: boolean,
 ): Plan {
   const { writes, events } = found;
   const checks: (Check | undefined)[] = new Array(writes.length).fill(undefined);
-  const plan: Plan = { checks, inserted: 0, removed: 0, merged: 0 };
+  const plan: Plan = { checks, inserted: 0, removed: 0, merged: 0, stack: 0 };
   if (!optimize) {
     for (let i = 0; i < writes.length; i++) checks[i] = own(writes[i]!);
     plan.inserted = writes.length;
@@ -83,11 +90,18 @@ export function planChecks(
     if (list) list.push(fact);
     else byRoot.set(fact.key, [fact]);
   };
+  let marks = 0;
   for (let e = 0; e < events.length; e++) {
     const event = events[e]!;
     if (event.kind === 'barrier') continue;
+    if (event.kind === 'stack') {
+      const key = event.root * geometry.length;
+      if (!stack) marks++;
+      else add({ key, from: event.from, to: 0, mark: marks++, merged: false, stack: true });
+      continue;
+    }
     if (event.kind === 'cut') {
-      while (facts.length && facts[facts.length - 1]!.write >= event.from) {
+      while (facts.length && facts[facts.length - 1]!.mark >= event.from) {
         byRoot.get(facts.pop()!.key)!.pop();
       }
       continue;
@@ -99,7 +113,9 @@ export function planChecks(
     const to = from + write.op.width;
     const cover = covering(byRoot.get(key), from, to);
     if (cover) {
-      if (cover.merged) plan.merged++;
+      marks++;
+      if (cover.stack) plan.stack++;
+      else if (cover.merged) plan.merged++;
       else plan.removed++;
       continue;
     }
@@ -134,7 +150,7 @@ export function planChecks(
     let factTo = to;
     if (g.tails && layout === 'separate') factTo = others ? high + 16 : reach;
     else if (others) factTo = high;
-    add({ key, from: low, to: factTo, write: event.index, merged: others > 0 });
+    add({ key, from: low, to: factTo, mark: marks++, merged: others > 0, stack: false });
   }
   return plan;
 }

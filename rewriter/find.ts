@@ -14,7 +14,8 @@
  *
  * Root 0 is the number zero, so constants are addresses as well.
  *
- * Wasm's control flow is structured, so dominance needs no graph. Writes are numbered in program order. Where
+ * Wasm's control flow is structured, so dominance needs no graph. Writes (and settings of the stack
+ * pointer, see stack.ts) are numbered in program order. Where
  * control can arrive at a label from a branch, every write after the first such branch may have been skipped:
  * the pass emits a cut, "from here on, writes numbered n and above prove nothing". What is left when a later
  * write is reached dominates it. Locals are treated alike: those assigned after the first branch to a label
@@ -57,13 +58,17 @@ export interface StateOp {
 /** What the analysis replays, in program order. */
 export type Event =
   | { kind: 'write'; index: number }
-  /** Writes numbered `from` and above no longer dominate what follows. */
+  /** Bytes [root + from, root) were saved by lowering the stack pointer (see stack.ts). */
+  | { kind: 'stack'; root: number; from: number }
+  /** Of writes and stack events, those numbered `from` and above no longer dominate what follows. */
   | { kind: 'cut'; from: number }
   /** Control may leave or arrive here: what follows need not run whenever what precedes did. */
   | { kind: 'barrier' };
 
 export interface Found {
   writes: Write[];
+  /** Where the stack pointer was set: just behind the instruction, and whether only lowered. */
+  stackSets: { after: number; lowered: boolean }[];
   /** Instructions whose effect cannot be undone. */
   refused: { at: number; op: Op }[];
   states: StateOp[];
@@ -89,13 +94,13 @@ interface Frame {
   params: number;
   results: number;
   deadAtEntry: boolean;
-  /** The assignment log and the count of writes when the frame was entered. */
+  /** The assignment log and the count of marks when the frame was entered. */
   log: number;
-  writes: number;
+  marks: number;
   /** The same at the first branch to the frame's label; the log's length at the last one. */
   branched: boolean;
   branchLog: number;
-  branchWrites: number;
+  branchMarks: number;
   lastBranchLog: number;
   /** Locals assigned on a path that was undone in `log` but may have branched here. */
   maybe: Set<number> | undefined;
@@ -158,12 +163,19 @@ const COMMUTATIVE_OR_NUMBERED = new Set<number>([
   0x6c,
 ]);
 const FAR = 2 ** 31;
+/** Frames above this size are treated like any other memory. */
+const MAX_FRAME = 2 ** 20;
 
 /**
  * Finds all that the other stages need in function body `index` (counted without imports).
  * @throws ERR_BELAY_REFUSED for an instruction that is not known.
  */
-export function findWrites(module: Module, index: number, wantLoads: boolean): Found {
+export function findWrites(
+  module: Module,
+  index: number,
+  wantLoads: boolean,
+  stackPointer: number | undefined,
+): Found {
   const { bytes } = module;
   const body = module.bodies[index]!;
   const type = module.types[module.functions[module.importedFunctions + index]!.type]!;
@@ -179,6 +191,7 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
   const codeFrom = header.pos;
   const found: Found = {
     writes: [],
+    stackSets: [],
     refused: [],
     states: [],
     segmentReads: [],
@@ -209,6 +222,10 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
   const numbered = new Map<string, number>();
   const frames: Frame[] = [];
   let live = true;
+  /** Writes and stack events so far. */
+  let marks = 0;
+  /** Roots that are values of the stack pointer. */
+  const stackRoots = new Set<number>();
 
   const push = (root: number, distance: number, origin: number) => {
     roots.push(root);
@@ -271,10 +288,10 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
       results,
       deadAtEntry: !live,
       log: logLocal.length,
-      writes: found.writes.length,
+      marks,
       branched: false,
       branchLog: 0,
-      branchWrites: 0,
+      branchMarks: 0,
       lastBranchLog: 0,
       maybe: undefined,
       handlers: 0,
@@ -292,7 +309,7 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
     if (!frame.branched) {
       frame.branched = true;
       frame.branchLog = inIf ? frame.log : logLocal.length;
-      frame.branchWrites = inIf ? frame.writes : found.writes.length;
+      frame.branchMarks = inIf ? frame.marks : marks;
     }
     frame.lastBranchLog = Math.max(frame.lastBranchLog, logLocal.length);
   };
@@ -320,24 +337,24 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
     } else if (frame.code === OP.try) {
       // Handlers may have run from any point of the body.
       freshen([...assignedSince(frame.log), ...(frame.maybe ?? [])]);
-      cut(frame.writes);
+      cut(frame.marks);
       live = true;
     } else if (frame.code === OP.if && !frame.thenAssigned && !frame.branched && !reachable) {
       // An arm that never falls through: what follows is reached from the condition alone.
       undo(frame.log);
-      cut(frame.writes);
+      cut(frame.marks);
       live = true;
     } else if (frame.code === OP.if && !frame.thenAssigned) {
       freshen([...assignedSince(frame.log), ...(frame.maybe ?? [])]);
-      cut(frame.writes);
+      cut(frame.marks);
       live = true;
     } else if (frame.code === OP.if && (frame.thenLive || frame.branched)) {
       freshen([...frame.thenAssigned!, ...assignedSince(frame.log), ...(frame.maybe ?? [])]);
-      cut(frame.writes);
+      cut(frame.marks);
       live = reachable || frame.thenLive || frame.branched;
     } else if (frame.branched) {
       freshen([...assignedSince(frame.branchLog), ...(frame.maybe ?? [])]);
-      cut(frame.branchWrites);
+      cut(frame.branchMarks);
       live = true;
     } else {
       // Reached from its own end only: all is as it was there.
@@ -400,6 +417,7 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
           };
           if (op.role === Role.Store) {
             found.events.push({ kind: 'write', index: found.writes.length });
+            marks++;
             found.writes.push(write);
           } else found.loads.push(write);
         }
@@ -440,7 +458,11 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
         pop(op.pop);
         continue;
       default: {
-        if (code === OP.i32_const) push(0, d.a | 0, -1);
+        if (code === OP.global_get && d.a === stackPointer) {
+          stackRoots.add(nextRoot);
+          pushFresh(1);
+        } else if (code === OP.global_set && d.a === stackPointer) setStackPointer();
+        else if (code === OP.i32_const) push(0, d.a | 0, -1);
         else if (code === OP.i64_const && Math.abs(d.a) < FAR) push(0, d.a, -1);
         else if (COMMUTATIVE_OR_NUMBERED.has(code)) arithmetic(code);
         else if (code === OP.struct_new) {
@@ -505,7 +527,7 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
         frame.thenLive = live;
         if (!frame.deadAtEntry) {
           undo(frame.log);
-          cut(frame.writes);
+          cut(frame.marks);
         }
         live = !frame.deadAtEntry;
         roots.length = distances.length = origins.length = Math.min(roots.length, frame.height);
@@ -518,7 +540,7 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
         barrier();
         if (!frame.deadAtEntry) {
           freshen([...assignedSince(frame.log), ...(frame.maybe ?? [])]);
-          cut(frame.writes);
+          cut(frame.marks);
         }
         live = !frame.deadAtEntry;
         roots.length = distances.length = origins.length = Math.min(roots.length, frame.height);
@@ -561,6 +583,23 @@ export function findWrites(module: Module, index: number, wantLoads: boolean): F
     }
   }
   return found;
+
+  /** Notes a new value of the stack pointer, and what its lowering saved. */
+  function setStackPointer(): void {
+    const top = roots.length - 1;
+    const known = top >= floor();
+    const root = known ? roots[top]! : -1;
+    const distance = known ? distances[top]! : 0;
+    pop(1);
+    if (!live) return;
+    const lowered = stackRoots.has(root) && distance <= 0 && distance >= -MAX_FRAME;
+    // Put back to a value that it had: that lies within the saved range as it is.
+    if (lowered && distance === 0) return;
+    found.stackSets.push({ after: d.after, lowered });
+    if (!lowered) return;
+    found.events.push({ kind: 'stack', root, from: distance });
+    marks++;
+  }
 
   /** Constant distances, and value numbers for sums of two unknown values. */
   function arithmetic(code: number): void {

@@ -72,6 +72,8 @@ class Instrumentation {
   private readonly geometries: Geometry[];
   private readonly initialPages: number[];
   private readonly trackedTables: number[];
+  /** The stack pointer's global, where its low-water mark is kept. */
+  private readonly stack: number | undefined;
   /** Tables whose size the guest may see change. */
   private readonly growable: Set<number>;
 
@@ -82,6 +84,7 @@ class Instrumentation {
     const { module } = survey;
     this.module = module;
     this.layout = this.chooseLayout();
+    this.stack = this.layout === 'separate' && settings.optimize ? survey.stackPointer : undefined;
     this.initialPages = module.memories.map((m) => m.minimum);
     this.geometries = module.memories.map((m) => {
       if (this.layout === 'separate') return separateGeometry(settings.region, m.is64);
@@ -139,6 +142,7 @@ class Instrumentation {
         ...(module.start === undefined ? [] : ([['start', module.start]] as const)),
       ]),
       memories: this.memoryNames(),
+      globals: new Map(this.stack === undefined ? [] : [['sp', this.stack]]),
       tables: new Map([
         ...module.tables.map((_, i) => [`x${i}`, i] as const),
         ...this.trackedTables.map((t, i) => [`y${t}`, module.tables.length + i] as const),
@@ -159,6 +163,7 @@ class Instrumentation {
       checksInserted: 0,
       checksRemoved: 0,
       checksMerged: 0,
+      checksStack: 0,
       unreachable: 0,
       branchHints: 0,
       bytesBefore: module.bytes.length,
@@ -218,6 +223,7 @@ class Instrumentation {
       droppedData: found.droppedData,
       droppedElements: found.droppedElements,
       hasStart: module.start !== undefined,
+      stack: this.stack !== undefined,
       steps: settings.steps,
       oracle: settings.oracle,
       omit: settings.omit,
@@ -254,6 +260,16 @@ class Instrumentation {
       })),
       replace: (state) => this.replacement(state, linked, report),
       omitted: (write) => settings.omit.has(kindOf(write)),
+      stack:
+        this.stack === undefined
+          ? undefined
+          : {
+              pointer: this.stack,
+              low: linked.globalIndex.get('low')!,
+              top: linked.globalIndex.get('top')!,
+              deepen: fn('deepen'),
+              restack: fn('restack'),
+            },
       steps: settings.steps ? { global: linked.globalIndex.get('steps')!, tick: fn('tickNow') } : undefined,
     };
     const hintSection = module.sections.find((s) => s.id === 0 && s.name === HINT_SECTION);
@@ -264,7 +280,7 @@ class Instrumentation {
     module.bodies.forEach((body, i) => {
       if ((i & 1023) === 0) settings.onProgress(0.5 + (0.5 * i) / module.bodies.length);
       const f = found.found[i]!;
-      const plan = planChecks(f, this.geometries, this.layout, settings.optimize);
+      const plan = planChecks(f, this.geometries, this.layout, settings.optimize, this.stack !== undefined);
       const number = module.importedFunctions + i;
       const inserted = insertChecks(body, f, plan, context, number);
       out.u(inserted.body.length).bytes(inserted.body);
@@ -273,6 +289,7 @@ class Instrumentation {
       report.checksInserted += plan.inserted;
       report.checksRemoved += plan.removed;
       report.checksMerged += plan.merged;
+      report.checksStack += plan.stack;
       const kept: [number, number][] = (old.get(number) ?? []).map(([offset, likely]: [number, number]) => [
         inserted.moved(offset),
         likely,

@@ -59,6 +59,7 @@ export interface LinkTargets {
   functions: Map<string, number>;
   memories: Map<string, number>;
   tables: Map<string, number>;
+  globals: Map<string, number>;
   /** Encoded element type of each guest table that has support: takes the place of funcref. */
   tableTypes: Map<number, Uint8Array>;
   /** Data and element segments, in the order in which the support module declares them. */
@@ -89,14 +90,16 @@ export function linkSupport(support: Module, to: LinkTargets): Linked {
   const functionMap: number[] = [];
   const memoryMap: number[] = [];
   const tableMap: number[] = [];
+  const globalMap: number[] = [];
   for (const { names, kind } of support.imports) {
     const [from, into] = (
       [
         [to.functions, functionMap],
         [to.tables, tableMap],
         [to.memories, memoryMap],
+        [to.globals, globalMap],
       ] as const
-    )[kind as 0 | 1 | 2];
+    )[kind as 0 | 1 | 2 | 3];
     const index = from.get(names.name);
     if (index === undefined) throw new Error(`support module imports unknown ${names.name}`);
     into.push(index);
@@ -104,6 +107,11 @@ export function linkSupport(support: Module, to: LinkTargets): Linked {
   support.bodies.forEach((_, i) => functionMap.push(to.firstFunction + i));
   const definedTables = support.tables.length - tableMap.length;
   for (let i = 0; i < definedTables; i++) tableMap.push(to.firstTable + i);
+
+  const defined = support.globals.filter((g) => !g.import);
+  defined.forEach((_, i) => {
+    globalMap.push(to.firstGlobal + i);
+  });
 
   const functionIndex = new Map<string, number>();
   const globalIndex = new Map<string, number>();
@@ -114,7 +122,7 @@ export function linkSupport(support: Module, to: LinkTargets): Linked {
       functionIndex.set(e.name, functionMap[e.index]!);
       nameOf[e.index] = e.name;
     } else if (e.kind === 1) tableIndex.set(e.name, tableMap[e.index]!);
-    else if (e.kind === 3) globalIndex.set(e.name, to.firstGlobal + e.index);
+    else if (e.kind === 3) globalIndex.set(e.name, globalMap[e.index]!);
   }
 
   const functions = support.bodies.map((body, i) => {
@@ -132,7 +140,7 @@ export function linkSupport(support: Module, to: LinkTargets): Linked {
   });
   return {
     functions,
-    globals: support.globals.map((g) => support.bytes.slice(g.from, g.to)),
+    globals: defined.map((g) => support.bytes.slice(g.from, g.to)),
     tables: definedTables,
     functionIndex,
     globalIndex,
@@ -162,7 +170,7 @@ export function linkSupport(support: Module, to: LinkTargets): Linked {
           continue;
         case OP.global_get:
         case OP.global_set:
-          opcode().u(to.firstGlobal + d.a);
+          opcode().u(globalMap[d.a]!);
           continue;
         case OP.memory_size:
         case OP.memory_grow:

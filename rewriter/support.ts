@@ -58,6 +58,8 @@ export interface SupportSpec {
   droppedData: number[];
   droppedElements: number[];
   hasStart: boolean;
+  /** The stack's low-water mark is kept (stack.ts). */
+  stack: boolean;
   steps: boolean;
   oracle: boolean;
   omit: ReadonlySet<Omittable>;
@@ -101,6 +103,7 @@ function importsText(spec: SupportSpec): string {
     lines.push(`(import "table" "y${index}" (table $y${index} 0 funcref))`);
   lines.push('(import "function" "saveGlobals" (func $saveGlobals))');
   lines.push('(import "function" "restoreGlobals" (func $restoreGlobals))');
+  if (spec.stack) lines.push('(import "global" "sp" (global $sp (mut i32)))');
   if (spec.hasStart) lines.push('(import "function" "start" (func $guestStart))');
   for (const s of new Set(spec.memoryInits.map(([segment]) => segment))) lines.push(`(data $d${s} "")`);
   for (const s of new Set(spec.tableInits.map(([segment]) => segment))) lines.push(`(elem $e${s} func)`);
@@ -293,7 +296,8 @@ function memoryText(spec: SupportSpec, memory: SupportMemory, k: number): string
     (v128.store ${m} align=1 ${bytes} (v128.const i64x2 0 0))))`;
   // The region before the old end may be saved already: give it a plain tag, and a pre-image of its new tail.
   const extend = `
-(func $extend${k} ${address('$n')} (local $q ${A}) (local $a ${A})
+(func $extend${k} ${address('$n')} (local $q ${A}) (local $a ${A}) (local $old ${A})
+  (local.set $old ${bytes})
   ${clearStray}
   (if (i32.and (i32.eqz (${A}.eqz (global.get $pages${k}))) (${A}.ne (global.get $pages${k}) (local.get $n))) (then
     (local.set $a ${bytes})
@@ -301,7 +305,14 @@ function memoryText(spec: SupportSpec, memory: SupportMemory, k: number): string
     (if ${tag('(local.get $q)')} (then
       (i32.store8 ${t} offset=${T} (local.get $q) (i32.const 1))
       ${g.tails ? copy16(shadowOf('(local.get $a)'), P, s, '(local.get $a)', 0, m) : ''}))))
-  (global.set $pages${k} (local.get $n)))`;
+  (global.set $pages${k} (local.get $n))
+  ${
+    spec.stack && k === 0
+      ? `;; What was said to be saved of a stack beyond the end of memory has to be, now that it exists.
+  (if (i32.gt_u (global.get $top) (local.get $old)) (then
+    (call $clampRun (local.get $old) (global.get $top))))`
+      : ''
+  })`;
 
   const separateOnly = `
 (global $real${k} (mut ${A}) (${A}.const 0))
@@ -419,7 +430,32 @@ ${
 (func $rollback${k} ${walkLocals}
   (call $sync${k})${walk(restoreTagged)}
   (global.set $pages${k} (global.get $kept${k})))
+${spec.stack && k === 0 ? stackText(S) : ''}
 ${spec.oracle ? oracleText(g, A, k, tag, bytes) : ''}`;
+}
+
+/** The stack's low-water mark (stack.ts). */
+function stackText(S: number): string {
+  return `
+(global $low (export "low") (mut i32) (i32.const 0))
+(global $top (export "top") (mut i32) (i32.const 0))
+;; Saves what lies in memory of [$a, $b).
+(func $clampRun (param $a i32) (param $b i32) (local $bytes i32)
+  (local.set $bytes (i32.shl (global.get $pages0) (i32.const 16)))
+  (if (i32.gt_u (local.get $b) (local.get $bytes)) (then (local.set $b (local.get $bytes))))
+  (if (i32.ge_u (local.get $a) (local.get $b)) (then (return)))
+  (call $run0 (i32.shr_u (local.get $a) (i32.const ${S}))
+    (i32.shr_u (i32.sub (local.get $b) (i32.const 1)) (i32.const ${S}))))
+(func $deepen
+  (call $clampRun (global.get $sp) (global.get $low))
+  (global.set $low (global.get $sp)))
+(func $restack
+  (if (i32.gt_u (global.get $sp) (global.get $top))
+    (then (call $unstack))
+    (else (call $deepen))))
+(func $unstack
+  (global.set $low (global.get $sp))
+  (global.set $top (global.get $sp)))`;
 }
 
 /** Debug: traps, and says where, unless each byte of a store is saved. */
@@ -608,10 +644,11 @@ function stateText(spec: SupportSpec): string {
       ...spec.memories.map((_, k) => `(call $${memory}${k})`),
       ...spec.tables.map((t) => `(call $${table}${t.index})`),
     ].join(' ');
+  const unstack = spec.stack ? '(call $unstack)' : '';
   return `
-(func (export "setup") ${each('setup', 'tsetup')} ${spec.hasStart ? '(call $guestStart)' : ''})
-(func (export "checkpoint") ${each('checkpoint', 'tcheckpoint')} (call $saveGlobals))
-(func (export "rollback") ${each('rollback', 'trollback')} (call $restoreGlobals))
+(func (export "setup") ${each('setup', 'tsetup')} ${unstack} ${spec.hasStart ? '(call $guestStart)' : ''})
+(func (export "checkpoint") ${each('checkpoint', 'tcheckpoint')} (call $saveGlobals) ${unstack})
+(func (export "rollback") ${each('rollback', 'trollback')} (call $restoreGlobals) ${unstack})
 ${
   spec.oracle
     ? `(global $oracleFunction (export "oracleFunction") (mut i32) (i32.const -1))

@@ -4,6 +4,7 @@
  */
 import { SECTION } from '../contract/contract.js';
 import { type Found, findWrites } from './find.js';
+import { findStackPointer } from './stack.js';
 import type { Refusal } from './types.js';
 import { UnknownInstruction } from './wasm/decode.js';
 import { functionNames, type Module, parseModule } from './wasm/module.js';
@@ -24,6 +25,8 @@ export interface Survey {
   grownTables: Set<number>;
   droppedData: number[];
   droppedElements: number[];
+  /** The stack pointer's global, where one was found. */
+  stackPointer: number | undefined;
 }
 
 /** State instructions that only look, or only drop. */
@@ -55,6 +58,7 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
     warnings.push('the source map is kept, but its offsets are those of the original');
   }
 
+  const stackPointer = findStackPointer(module);
   const found: (Found | undefined)[] = [];
   const writes: Record<string, number> = {};
   const mutatedTables = new Set<number>();
@@ -71,7 +75,7 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
     if ((i & 1023) === 0) onProgress(i / module.bodies.length);
     let f: Found;
     try {
-      f = findWrites(module, i, wantLoads);
+      f = findWrites(module, i, wantLoads, stackPointer);
     } catch (error) {
       if (!(error instanceof UnknownInstruction)) throw error;
       refusals.push({
@@ -134,6 +138,7 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
     grownTables,
     droppedData: sorted(droppedData),
     droppedElements: sorted(droppedElements),
+    stackPointer,
   };
 }
 

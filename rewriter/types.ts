@@ -69,6 +69,8 @@ export interface Report {
   checksRemoved: number;
   /** Stores whose check was merged into one with others off the same base. */
   checksMerged: number;
+  /** Stores into a stack frame that was saved as a whole. */
+  checksStack: number;
   /** Stores in code that cannot be reached. */
   unreachable: number;
   branchHints: number;
