@@ -51,7 +51,7 @@ export interface InsertContext {
   omitted(write: Write): boolean;
   steps?: { global: number; tick: number };
   /** The stack's low-water mark: globals and slow paths (stack.ts). */
-  stack?: { pointer: number; low: number; top: number; deepen: number; restack: number };
+  stack?: { pointer: number; low: number; span: number; deepen: number; restack: number };
 }
 
 export interface Inserted {
@@ -167,11 +167,10 @@ function countStep(at: number, steps: { global: number; tick: number }): Edit {
   return { at, after: at, bytes: w.done(), hints: [hint] };
 }
 
-/** `if (sp < low) deepen()`; for a value that may lie above the range, `if (sp < low || sp > top) restack()`. */
+/** `if (sp - low > top - low) deepen()`: below the range, or above it; `restack` where above is to be expected. */
 function markStack(at: number, lowered: boolean, stack: NonNullable<InsertContext['stack']>): Edit {
   const w = new Writer();
-  w.byte(0x23).u(stack.pointer).byte(0x23).u(stack.low).byte(0x49);
-  if (!lowered) w.byte(0x23).u(stack.pointer).byte(0x23).u(stack.top).byte(0x4b, 0x72);
+  w.byte(0x23).u(stack.pointer).byte(0x23).u(stack.low).byte(0x6b, 0x23).u(stack.span).byte(0x4b);
   const hint = w.length;
   w.byte(0x04, VOID, 0x10)
     .u(lowered ? stack.deepen : stack.restack)

@@ -266,7 +266,7 @@ class Instrumentation {
           : {
               pointer: this.stack,
               low: linked.globalIndex.get('low')!,
-              top: linked.globalIndex.get('top')!,
+              span: linked.globalIndex.get('span')!,
               deepen: fn('deepen'),
               restack: fn('restack'),
             },

@@ -5,7 +5,8 @@
  * saved when the pointer is lowered:
  *
  *     global.set $sp            global.set $sp
- *                               (if (i32.lt_u (global.get $sp) (global.get $low)) (then (call $deepen)))
+ *                               (if (i32.gt_u (i32.sub (global.get $sp) (global.get $low)) (global.get $span))
+ *                                 (then (call $deepen)))                       ;; span = top - low
  *
  *           0 ......... low ################ top ........ end of memory
  *                        ^ lowest sp of the epoch ^ sp at the checkpoint
@@ -14,7 +15,8 @@
  * checkpoint and rollback set low = top = sp. $deepen saves [sp, low) and lowers `low`. A function that sets
  * sp to a value it read less a constant C proves that [sp, sp + C) is saved: it lay below top, and is above
  * low now. Setting sp back to a value that was read needs nothing. Any other value is compared with both ends;
- * above top, or where it cannot be told, a new range begins at it ($restack).
+ * above top, or where it cannot be told, a new range begins at it ($restack). A pointer that is lowered below
+ * zero, by a stack overflow, wraps around to above top: then all of memory is saved, once.
  *
  * Which global it is, is a guess (the name `__stack_pointer`, or else the one that most functions lower by a
  * constant), and may be wrong: then more is saved than need be, never less.

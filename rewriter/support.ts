@@ -438,7 +438,8 @@ ${spec.oracle ? oracleText(g, A, k, tag, bytes) : ''}`;
 function stackText(S: number): string {
   return `
 (global $low (export "low") (mut i32) (i32.const 0))
-(global $top (export "top") (mut i32) (i32.const 0))
+(global $top (mut i32) (i32.const 0))
+(global $span (export "span") (mut i32) (i32.const 0))
 ;; Saves what lies in memory of [$a, $b).
 (func $clampRun (param $a i32) (param $b i32) (local $bytes i32)
   (local.set $bytes (i32.shl (global.get $pages0) (i32.const 16)))
@@ -447,13 +448,22 @@ function stackText(S: number): string {
   (call $run0 (i32.shr_u (local.get $a) (i32.const ${S}))
     (i32.shr_u (i32.sub (local.get $b) (i32.const 1)) (i32.const ${S}))))
 (func $deepen
+  ;; Lowered below zero: what was said to be saved wraps around, so all of memory is saved.
+  (if (i32.gt_u (global.get $sp) (global.get $top)) (then
+    (global.set $low (i32.const 0))
+    (global.set $top (i32.const -1))
+    (global.set $span (i32.const -1))
+    (call $clampRun (i32.const 0) (i32.const -1))
+    (return)))
   (call $clampRun (global.get $sp) (global.get $low))
-  (global.set $low (global.get $sp)))
+  (global.set $low (global.get $sp))
+  (global.set $span (i32.sub (global.get $top) (global.get $low))))
 (func $restack
   (if (i32.gt_u (global.get $sp) (global.get $top))
     (then (call $unstack))
     (else (call $deepen))))
 (func $unstack
+  (global.set $span (i32.const 0))
   (global.set $low (global.get $sp))
   (global.set $top (global.get $sp)))`;
 }
