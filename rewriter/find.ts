@@ -621,13 +621,17 @@ export function findWrites(
     else if (add && rootL === 0) [root, distance] = [rootR, distL + distR];
     else if (sub && rootR === 0) [root, distance] = [rootL, distL - distR];
     if (root >= 0) {
-      if (is32) return push(root, distance | 0, -1);
-      if (Math.abs(distance) < FAR) return push(root, distance, -1);
-      return pushFresh(1);
+      if (is32) push(root, distance | 0, -1);
+      else if (Math.abs(distance) < FAR) push(root, distance, -1);
+      else pushFresh(1);
+      return;
     }
     const key = `${code},${rootL},${distL},${rootR},${distR}`;
     let number = numbered.get(key);
-    if (number === undefined) numbered.set(key, (number = nextRoot++));
+    if (number === undefined) {
+      number = nextRoot++;
+      numbered.set(key, number);
+    }
     push(number, 0, -1);
   }
 }

@@ -196,7 +196,8 @@ export function parseModule(bytes: Uint8Array): Module {
 function parseSection(module: Module, section: Section, r: Reader): void {
   switch (section.id) {
     case SECTION_ID.type:
-      for (let n = (module.typeEntries = r.u32()); n > 0; n--) parseTypeEntry(module, r);
+      module.typeEntries = r.u32();
+      for (let n = module.typeEntries; n > 0; n--) parseTypeEntry(module, r);
       break;
     case SECTION_ID.import:
       for (let n = r.u32(); n > 0; n--) parseImport(module, r);
@@ -241,7 +242,8 @@ function parseSection(module: Module, section: Section, r: Reader): void {
       module.start = r.u32();
       break;
     case SECTION_ID.element:
-      for (let n = (module.elementSegments = r.u32()); n > 0; n--) parseElement(module, r);
+      module.elementSegments = r.u32();
+      for (let n = module.elementSegments; n > 0; n--) parseElement(module, r);
       break;
     case SECTION_ID.code:
       for (let n = r.u32(); n > 0; n--) {
