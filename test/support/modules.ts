@@ -13,7 +13,9 @@ import type { InstrumentOptions } from '../../rewriter/types.js';
 import { divert } from '../../runtime/adapters/divert.js';
 import { Glue } from '../../runtime/adapters/glue.js';
 import { type Adapter, emscripten, keepInMemory, wasmBindgen } from '../../runtime/adapters/index.js';
+import { instantiate } from '../../runtime/index.js';
 import type { Guest, InstantiateOptions } from '../../runtime/types.js';
+import { createWasi } from '../../runtime/wasi/index.js';
 
 const require = createRequire(import.meta.url);
 const nodeCrypto = require('node:crypto') as { randomFillSync: unknown };
@@ -499,6 +501,50 @@ export const wasmboy = define(
   32 << 20,
 );
 
+// --- the notes sample: C on SQLite, a WASI reactor -----------------------------------------------------------
+
+const request = (method: string, path: string, body = '') =>
+  `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+/** A request of every kind; the last ones go wrong, some of them by a trap. */
+const REQUESTS: ((n: number) => string)[] = [
+  (n) => request('POST', '/notes', `note ${n} ${'lorem ipsum '.repeat(n % 40)}`),
+  () => request('GET', '/notes'),
+  () => request('GET', '/search?q=lorem'),
+  (n) => request('DELETE', `/notes/${n % 9}`),
+  () => 'GARBAGE',
+  () => request('POST', '/crash/null'),
+  () => request('POST', '/crash/exit'),
+  () => request('POST', '/crash/scribble'),
+];
+
+export const notes: RealModule = {
+  name: 'notes',
+  bytes: async () => readFileSync(join(ROOT, 'samples', 'notes', 'notes.wasm')),
+  options: (layout) => ({ layout }),
+  async load(wasm, options = {}) {
+    const wasi = await createWasi({ now: () => 0n, random: (bytes) => bytes.fill(7) });
+    const guest = await instantiate(wasm, (made) => wasi.imports(made), options);
+    wasi.initialize(guest);
+    return {
+      guest,
+      adapter: undefined,
+      memory: guest.memory,
+      step(n) {
+        wasi.setStdin(REQUESTS[n % REQUESTS.length]!(n));
+        let outcome = 'answered';
+        try {
+          (guest.exports.handle as () => void)();
+        } catch (error) {
+          outcome = (error as Error).name;
+        }
+        return [outcome, new TextDecoder().decode(wasi.takeStdout())];
+      },
+    };
+  },
+  loadPlain: () => Promise.reject(new Error('WASI needs a guest')),
+};
+
 /** A Game Boy program that scrolls the screen and fills memory for ever. */
 function cartridge(): Uint8Array {
   const rom = new Uint8Array(32768);
@@ -551,4 +597,4 @@ function fetchPackage(spec: string, member: string, path: string): void {
 }
 
 /** All of them, smallest first. */
-export const modules: readonly RealModule[] = [argon2, wasmboy, wasmoon, quickjs, sqljs, brotli];
+export const modules: readonly RealModule[] = [argon2, wasmboy, wasmoon, quickjs, sqljs, brotli, notes];

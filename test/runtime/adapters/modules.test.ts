@@ -7,24 +7,18 @@ import * as assert from 'uvu/assert';
 import type { Layout } from '../../../contract/contract.js';
 import { instrument } from '../../../rewriter/index.js';
 import { HAS_MEMORIES, testUnless } from '../../support/engines-skip.js';
+import { exposeState } from '../../support/expose.js';
 import { modules, type RealModule, Unreachable, type Workload } from '../../support/modules.js';
+import { compare, snapshot } from '../../support/oracle.js';
 
 const STEPS = 8;
 /** Regions of one byte save exactly what was announced; larger ones may hide that something was not. */
-const REGIONS = [1, 64];
+const REGIONS = [1, 64, 4096];
 
-function memoryOf(workload: Workload): Uint8Array {
-  const guest = workload.guest!;
-  const pages = (guest.instance.exports['belay:size:0'] as () => number)();
-  return new Uint8Array(guest.memory.buffer, 0, pages * 65536);
-}
-
-function assertSameMemory(a: Workload, b: Workload, when: string): void {
-  const [x, y] = [memoryOf(a), memoryOf(b)];
-  assert.is(x.length, y.length, `${when}: size`);
-  if (Buffer.compare(x, y) === 0) return;
-  const at = x.findIndex((byte, i) => byte !== y[i]);
-  assert.unreachable(`${when}: byte ${at} is ${x[at]} and should be ${y[at]}`);
+/** Every byte, size, global and table, as far as the guest sees them. */
+function assertSame(a: Workload, b: Workload, when: string): void {
+  const difference = compare(snapshot(a.guest!), snapshot(b.guest!));
+  if (difference) assert.unreachable(`${when}: ${difference}`);
 }
 
 async function workload(
@@ -40,7 +34,7 @@ async function workload(
     console.log(`\nSKIP ${module.name}: ${error.message}`);
     return undefined;
   }
-  const { wasm } = instrument(bytes, { ...module.options(layout), region });
+  const { wasm } = instrument(exposeState(bytes), { ...module.options(layout), region });
   const compiled = await WebAssembly.compile(wasm as Uint8Array<ArrayBuffer>);
   return [await module.load(compiled, { audit: true }), await module.load(compiled)];
 }
@@ -61,7 +55,7 @@ for (const module of modules) {
         if (!pair) return;
         const [subject, twin] = pair;
         const guest = subject.guest!;
-        assertSameMemory(subject, twin, 'loaded');
+        assertSame(subject, twin, 'loaded');
         guest.checkpoint();
         for (let n = 0; n < STEPS; n++) {
           // Away from the checkpoint and back, twice: a rollback begins an epoch of its own.
@@ -70,10 +64,10 @@ for (const module of modules) {
           subject.step(n + 1);
           subject.step(n + 2);
           guest.rollback();
-          assertSameMemory(subject, twin, `rolled back at step ${n}`);
+          assertSame(subject, twin, `rolled back at step ${n}`);
           assert.equal(subject.step(n), first, `step ${n} again`);
           assert.equal(twin.step(n), first, `step ${n} of the twin`);
-          assertSameMemory(subject, twin, `after step ${n}`);
+          assertSame(subject, twin, `after step ${n}`);
           guest.checkpoint();
         }
       },
