@@ -235,6 +235,14 @@ function explain(error: unknown): unknown {
           cause: error,
         });
   }
+  // What the engines say when memory of the size that the module asks for is not to be had.
+  if (error instanceof RangeError && /memory/i.test(error.message)) {
+    return new BelayError(
+      'ERR_BELAY_ENGINE',
+      `the engine could not allocate the module's memory (${error.message}): for the inline layout, instrument with a smaller reserve (belay instrument --reserve BYTES)`,
+      { cause: error },
+    );
+  }
   return error;
 }
 
@@ -264,7 +272,13 @@ export async function instantiate<E extends WebAssembly.Exports = WebAssembly.Ex
   const module = await compile(wasm);
   const guest = new LiveGuest<E>(module, options);
   const prepared = guest.prepare(imports);
-  guest.adopt(await WebAssembly.instantiate(module, prepared), prepared);
+  let instance: WebAssembly.Instance;
+  try {
+    instance = await WebAssembly.instantiate(module, prepared);
+  } catch (error) {
+    throw explain(error);
+  }
+  guest.adopt(instance, prepared);
   return guest;
 }
 
@@ -277,14 +291,19 @@ export function instantiateSync<E extends WebAssembly.Exports = WebAssembly.Expo
   imports: GuestImports = {},
   options: InstantiateOptions = {},
 ): Guest<E> {
-  let module: WebAssembly.Module;
-  try {
-    module = wasm instanceof WebAssembly.Module ? wasm : new WebAssembly.Module(wasm);
-  } catch (error) {
-    throw explain(error);
-  }
+  const attempt = <T>(load: () => T): T => {
+    try {
+      return load();
+    } catch (error) {
+      throw explain(error);
+    }
+  };
+  const module = attempt(() => (wasm instanceof WebAssembly.Module ? wasm : new WebAssembly.Module(wasm)));
   const guest = new LiveGuest<E>(module, options);
   const prepared = guest.prepare(imports);
-  guest.adopt(new WebAssembly.Instance(module, prepared), prepared);
+  guest.adopt(
+    attempt(() => new WebAssembly.Instance(module, prepared)),
+    prepared,
+  );
   return guest;
 }
