@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Engine, engines, ROOT } from './support/engines.js';
+import { endWithThisProcess } from './support/engines-children.js';
 import { type Counts, skipLines } from './support/engines-count.js';
 import { type FileResult, runFile } from './support/engines-run.js';
 import { writeFixtures } from './support/fixtures.js';
@@ -128,7 +129,7 @@ async function main(): Promise<number> {
       }
       console.log(`\n${engine.name} (${ready.version})`);
       const results = await runAll(own, engine.suite === 'whole' ? jobs : 1, (file) =>
-        runFile(ready, file, { BELAY_CACHE_DIR: cache, BELAY_ENGINE: engine.name }),
+        runFile(ready, file, { BELAY_CACHE_DIR: join(cache, engine.name) }),
       );
       for (const { file, passed, failed, skipped } of results) {
         if (!ran.has(file)) ran.set(file, passed + failed + skipped);
@@ -153,6 +154,7 @@ async function main(): Promise<number> {
   return total.failed > 0 || total.passed === 0 ? 1 : 0;
 }
 
+endWithThisProcess();
 try {
   process.exitCode = await main();
 } catch (error) {

@@ -26,7 +26,17 @@ test('a file to a file, with a report for people', () =>
     const input = join(folder, 'in.wat');
     const output = join(folder, 'out.wasm');
     writeFileSync(input, SMALL);
-    const run = belay(['instrument', input, '-o', output, '--layout', 'inline', '--region', '256']);
+    const run = belay([
+      'instrument',
+      input,
+      '-o',
+      output,
+      '--layout',
+      'inline',
+      '--region',
+      '256',
+      '--no-cache',
+    ]);
     assert.is(run.code, 0, run.err);
     assert.is(run.err, '');
     assert.match(run.out, /out\.wasm: inline layout, region 256\n/);

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { endGroup, track } from './engines-children.js';
 
 const run = promisify(execFile);
 
@@ -129,6 +130,7 @@ export async function runInChromium(
     stdio: 'ignore',
     detached: true,
   });
+  track(child);
   child.on('error', (error) => finish({ output: '', problem: `cannot start: ${error.message}` }));
   child.on('exit', (code, signal) =>
     finish({ output: '', problem: `the browser ended (${signal ?? code})` }),
@@ -148,7 +150,7 @@ export async function runInChromium(
 async function stop(child: ReturnType<typeof spawn>): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  process.kill(-child.pid, 'SIGKILL');
+  endGroup(child);
   await ended;
 }
 

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { runInChromium } from './chromium.js';
 import { type ReadyEngine, ROOT } from './engines.js';
+import { endGroup, track } from './engines-children.js';
 import { type Counts, countsOf, type Skip, skipsOf } from './engines-count.js';
 
 export interface FileResult extends Counts {
@@ -70,16 +71,10 @@ function runProcess(
     };
     child.stdout.setEncoding('utf8').on('data', keep);
     child.stderr.setEncoding('utf8').on('data', keep);
-    const endGroup = () => {
-      try {
-        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-      } catch {
-        // Nothing is left of it.
-      }
-    };
+    track(child);
     const timer = setTimeout(() => {
       problem = `it was ended after ${timeout / 1000} s`;
-      endGroup();
+      endGroup(child);
     }, timeout);
     child.on('error', (error) => {
       problem ??= `it could not be started: ${error.message}`;
@@ -87,7 +82,7 @@ function runProcess(
     child.on('exit', (code, signal) => {
       if (code !== 0) problem ??= signal ? `it was killed by ${signal}` : `it ended with exit code ${code}`;
       // What it left running would keep our pipes open.
-      endGroup();
+      endGroup(child);
     });
     child.on('close', () => {
       clearTimeout(timer);
