@@ -42,6 +42,7 @@ interface Flags extends Partial<InstrumentFlags> {
   requestTimeout?: number;
   responseTimeout?: number;
   keepAlive?: number;
+  maxConnections?: number;
   grace?: number;
   wasi: 'wasmer' | 'node';
   dir?: Record<string, string>;
@@ -60,9 +61,10 @@ export function serveCommand(program: Command): void {
     .option('-p, --port <number>', 'where to listen; 0 for any port that is free', parsePort, 8080)
     .option('--host <address>', 'where to listen; 0.0.0.0 for every address', '127.0.0.1')
     .addOption(
-      new Option('--rollback <policy>', 'undo requests that fail, or every request')
-        .choices(['on-failure', 'always'])
-        .default(undefined, 'always for a command, on-failure for a reactor'),
+      new Option(
+        '--rollback <policy>',
+        'undo requests that fail, or every request (default: always for a command, on-failure for a reactor)',
+      ).choices(['on-failure', 'always']),
     )
     .option(
       '--deadline <ms>',
@@ -92,6 +94,7 @@ export function serveCommand(program: Command): void {
     )
     .option('--response-timeout <ms>', 'for a client that takes nothing (default: 30000)', parsePositive)
     .option('--keep-alive <ms>', 'for an idle connection (default: 5000)', parsePositive)
+    .option('--max-connections <n>', 'more are closed at once (default: 1024)', parsePositive)
     .option('--grace <ms>', 'for requests to finish at the end (default: 30000)', parseCount)
     .addOption(
       new Option('--wasi <provider>', 'wasmer: files in memory, rolled back; node: real files, which are not')
@@ -123,9 +126,10 @@ export function serveCommand(program: Command): void {
         .default('info'),
     )
     .addOption(
-      new Option('--log-format <format>', 'of the log on standard output')
-        .choices(['json', 'text'])
-        .default(undefined, 'text on a terminal, else json'),
+      new Option(
+        '--log-format <format>',
+        'of the log on standard output (default: text on a terminal, else json)',
+      ).choices(['json', 'text']),
     )
     .addHelpText('after', EXAMPLES)
     .action((input: string, flags: Flags, command: Command) => run(input, flags, command));
@@ -170,8 +174,12 @@ async function run(input: string, flags: Flags, command: Command): Promise<void>
         process.exit(1);
       },
     });
-    const { url, metricsUrl, kind, rollback } = service;
-    log.info({ url, metricsUrl, program: name, kind, rollback, pid: process.pid }, 'listening');
+    const { url, metricsUrl, kind, rollback, contract } = service;
+    const { region, layout, steps } = contract;
+    log.info(
+      { url, metricsUrl, program: name, kind, rollback, region, layout, steps, pid: process.pid },
+      'listening',
+    );
     announce(name, input, service);
     await finished;
     log.info('closing: finishing what was accepted');
@@ -189,26 +197,10 @@ function realFiles(who: string): Error {
   );
 }
 
-function serveOptions(flags: Flags): ServeOptions {
-  const { port, host, rollback, deadline, maxSteps, instances, queue, maxBody, maxHeader, maxResponse } =
-    flags;
-  const { headerTimeout, requestTimeout, responseTimeout, keepAlive, grace, wasi, dir, env, metricsPort } =
-    flags;
-  const given = {
-    ...{ port, host, rollback, deadline, maxSteps, instances, queue, maxBody, maxHeader, maxResponse },
-    ...{
-      headerTimeout,
-      requestTimeout,
-      responseTimeout,
-      keepAlive,
-      grace,
-      wasi,
-      dirs: dir,
-      env,
-      metricsPort,
-    },
-  };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+/** The flags that the service takes as they are, those not given left out. */
+function serveOptions({ dir: dirs, ...flags }: Flags): ServeOptions {
+  const { region: _, layout: _l, cache: _c, logLevel: _v, logFormat: _f, ...rest } = { ...flags, dirs };
+  return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
 }
 
 async function compile(bytes: Uint8Array, name: string): Promise<WebAssembly.Module> {

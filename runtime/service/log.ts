@@ -30,7 +30,7 @@ function readable(destination: DestinationStream): DestinationStream {
       const words: string[] = [];
       const blocks: string[] = [];
       for (const [key, value] of Object.entries(rest)) {
-        const text = typeof value === 'string' ? value : JSON.stringify(value);
+        const text = printable(typeof value === 'string' ? value : JSON.stringify(value));
         if (text.includes('\n'))
           blocks.push(
             `    ${key}:`,
@@ -45,6 +45,11 @@ function readable(destination: DestinationStream): DestinationStream {
       destination.write(`${[[head, ...words].join(' '), ...blocks].join('\n')}\n`);
     },
   };
+}
+
+/** What a guest writes must not move the cursor or change colours. */
+function printable(text: string): string {
+  return text.replace(/(?![\t\n])\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 /** Milliseconds with three digits after the point. */

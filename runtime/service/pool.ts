@@ -9,12 +9,13 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import type { Contract } from '../../contract/contract.js';
 import { BelayError, type BelayErrorCode } from '../../contract/errors.js';
 import type { Executor } from './handler.js';
 import type { LoadOptions } from './load.js';
 import { checkRollback, wholeNumber } from './options.js';
 import { kindOf } from './program.js';
-import type { GuestRequest, Outcome, ProgramKind, RollbackPolicy, RunOptions } from './types.js';
+import type { GuestRequest, Outcome, RunOptions } from './types.js';
 
 /** What a worker needs to make its guest. */
 export interface GuestConfig {
@@ -25,12 +26,13 @@ export interface GuestConfig {
 
 /** A worker's answer when it is asked to start. */
 export interface Started {
-  kind?: ProgramKind;
-  rollback?: RollbackPolicy;
+  contract?: Contract;
   failed?: { message: string; code?: string; stack?: string };
 }
 
 export interface Pool extends Executor {
+  /** What the module says of itself. */
+  readonly contract: Contract;
   /** The threads, one a guest. */
   readonly threads: readonly Worker[];
   /** Ends the threads. */
@@ -70,10 +72,11 @@ export async function createPool(
     concurrentTasksPerWorker: 1,
     recordTiming: false,
   });
+  let closing = false;
   const lost = (cause: unknown): BelayError => {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const error = new BelayError('ERR_BELAY_SERVICE', `the guest's thread died: ${reason}`, { cause });
-    if (rollback === 'on-failure') onLost?.(error);
+    if (rollback === 'on-failure' && !closing) onLost?.(error);
     return error;
   };
   // An idle thread that dies is reported here, a busy one through its request.
@@ -99,6 +102,7 @@ export async function createPool(
     rollback,
     concurrency,
     blocking: false,
+    contract: started[0]!.contract!,
     get threads() {
       return pool.threads;
     },
@@ -109,6 +113,10 @@ export async function createPool(
         throw lost(error);
       }
     },
-    close: () => pool.destroy(),
+    close() {
+      // What still runs after the grace is cut off on purpose.
+      closing = true;
+      return pool.destroy();
+    },
   };
 }

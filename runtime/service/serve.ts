@@ -1,6 +1,7 @@
 /** A whole service: guests in worker threads, HTTP in front of them, metrics beside them. Node only. */
 
 import type { Logger } from 'pino';
+import type { Contract } from '../../contract/contract.js';
 import { BelayError } from '../../contract/errors.js';
 import { createHandlerFor, type Handler } from './handler.js';
 import type { LoadOptions } from './load.js';
@@ -36,6 +37,8 @@ export interface Service {
   readonly kind: ProgramKind;
   readonly rollback: RollbackPolicy;
   readonly handler: Handler;
+  /** What the module says of itself: region, layout, whether steps are counted. */
+  readonly contract: Contract;
   /** Stops accepting, finishes what was accepted, ends the threads. */
   close(): Promise<void>;
 }
@@ -124,6 +127,7 @@ export async function serve(
       kind: handler.kind,
       rollback: handler.rollback,
       handler,
+      contract: pool.contract,
       close: () => (closed ??= close()),
     };
   } catch (error) {

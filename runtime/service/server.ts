@@ -21,7 +21,7 @@ export interface ServerOptions {
   responseTimeout?: number;
   /** Milliseconds that an idle connection is kept. Default 5,000. */
   keepAlive?: number;
-  /** Connections at a time; more are closed at once. Default 4,096. */
+  /** Connections at a time; more are closed at once. Default 1,024. */
   maxConnections?: number;
 }
 
@@ -45,7 +45,7 @@ export const SERVER_DEFAULTS = {
   requestTimeout: 30_000,
   responseTimeout: 30_000,
   keepAlive: 5_000,
-  maxConnections: 4096,
+  maxConnections: 1024,
 } as const;
 
 /**

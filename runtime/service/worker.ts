@@ -1,6 +1,7 @@
 /** A worker thread of the pool: one guest, which runs what it is handed. See pool.ts. */
 import { workerData } from 'node:worker_threads';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
+import type { Contract } from '../../contract/contract.js';
 import { load } from './load.js';
 import type { GuestConfig, Started } from './pool.js';
 import { createRunner, type Runner } from './runner.js';
@@ -9,12 +10,12 @@ import type { GuestRequest, Outcome } from './types.js';
 /** Bodies from this size on are handed over instead of copied. */
 const MOVE_FROM = 64 * 1024;
 
-let runner: Promise<Runner> | undefined;
+let runner: Promise<Runner & { contract: Contract }> | undefined;
 
-async function start(): Promise<Runner> {
+async function start(): Promise<Runner & { contract: Contract }> {
   const { module, load: options, run } = workerData as GuestConfig;
   const { guest, wasi } = await load(module, options);
-  return createRunner(guest, { ...run, wasi, env: { ...options.env } });
+  return { ...createRunner(guest, { ...run, wasi, env: { ...options.env } }), contract: guest.contract };
 }
 
 /** Runs one request; without one, only makes sure that the guest is there. */
@@ -22,8 +23,7 @@ export default async function work(request?: GuestRequest): Promise<Outcome | St
   runner ??= start();
   if (!request) {
     try {
-      const { kind, rollback } = await runner;
-      return { kind, rollback };
+      return { contract: (await runner).contract };
     } catch (error) {
       // An error that crosses threads loses its code.
       const { message, code, stack } = error as Error & { code?: string };

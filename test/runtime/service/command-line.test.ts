@@ -1,6 +1,6 @@
 /** `belay serve`: its start, its end, its options. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,22 +43,47 @@ function belay(...args: string[]) {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     err += text;
   });
-  const ended = new Promise<number | null>((resolve) => child.on('close', (code) => resolve(code)));
+  let closed = false;
+  const ended = new Promise<number | null>((resolve) =>
+    child.on('close', (code) => {
+      closed = true;
+      resolve(code);
+    }),
+  );
   const lines = () =>
     out
       .split('\n')
       .slice(0, -1)
       .map((line) => JSON.parse(line) as Record<string, string>);
-  return { child, ended, lines, out: () => out, err: () => err };
+  return { child, ended, lines, out: () => out, err: () => err, closed: () => closed };
+}
+
+/** Waits until a run has said something; that it ended without is an error with all that it said. */
+async function said(run: ReturnType<typeof belay>, pattern: RegExp): Promise<void> {
+  const all = () => run.err() + run.out();
+  await until(`it says ${pattern}`, () => pattern.test(all()) || run.closed());
+  if (!pattern.test(all())) throw new Error(`it ended with ${await run.ended} and said: ${all()}`);
 }
 
 /** Starts a service on any free port and waits until it says where. */
 async function listening(...args: string[]) {
   const run = belay(...args, '--port', '0', '--log-format', 'json');
-  await until('it listens, or ends', () => run.out().includes('"listening"') || run.child.exitCode !== null);
-  const line = run.lines().find((l) => l.msg === 'listening');
-  if (!line) throw new Error(`it did not start: ${run.err()}${run.out()}`);
-  return { ...run, url: line.url!, metricsUrl: line.metricsUrl };
+  await said(run, /"listening"/);
+  const line = run.lines().find((l) => l.msg === 'listening')!;
+  return { ...run, line: line as Record<string, unknown>, url: line.url!, metricsUrl: line.metricsUrl };
+}
+
+async function metricsOf(service: { metricsUrl?: string | undefined }): Promise<string> {
+  return (await fetch(service.metricsUrl!)).text();
+}
+
+/** Entries of the cache. */
+function cached(): number {
+  try {
+    return readdirSync(join(folder, 'cache')).length;
+  } catch {
+    return 0;
+  }
 }
 
 test('a module is instrumented and served; the end is orderly', async () => {
@@ -77,7 +102,7 @@ test('a module is instrumented and served; the end is orderly', async () => {
 
 test('what to try is read from the file beside the module', async () => {
   const service = await listening('reactor.wasm');
-  await until('it says so', () => service.err().includes('curl'));
+  await said(service, /curl/);
   assert.match(service.err(), `curl ${service.url}/c`);
   assert.match(service.err(), 'reactor, rollback on-failure');
   service.child.kill('SIGINT');
@@ -85,11 +110,9 @@ test('what to try is read from the file beside the module', async () => {
 });
 
 test('SIGTERM: what runs is finished and answered, exit code 0', async () => {
-  const service = await listening('reactor.wasm', '--deadline', '1500', '--metrics-port', '0');
+  const service = await listening('reactor.wasm', '--deadline', '4000', '--metrics-port', '0');
   const running = fetch(`${service.url}/l`);
-  await until('it runs', async () =>
-    (await (await fetch(service.metricsUrl!)).text()).includes('belay_requests_running 1'),
-  );
+  await until('it runs', async () => (await metricsOf(service)).includes('belay_requests_running 1'));
   service.child.kill('SIGTERM');
   assert.is((await running).status, 504);
   assert.is(await service.ended, 0);
@@ -98,9 +121,7 @@ test('SIGTERM: what runs is finished and answered, exit code 0', async () => {
 test('a second signal ends it at once', async () => {
   const service = await listening('reactor.wasm', '--deadline', '0', '--metrics-port', '0');
   const running = fetch(`${service.url}/l`).catch(() => 'cut off');
-  await until('it runs', async () =>
-    (await (await fetch(service.metricsUrl!)).text()).includes('belay_requests_running 1'),
-  );
+  await until('it runs', async () => (await metricsOf(service)).includes('belay_requests_running 1'));
   service.child.kill('SIGTERM');
   await until('the end began', () => service.out().includes('closing'));
   service.child.kill('SIGTERM');
@@ -134,6 +155,64 @@ test('limits on the command line are those of the service', async () => {
   client.send('nonsense\r\n\r\n');
   assert.match(await client.closed, '400 Bad Request');
   service.child.kill('SIGTERM');
+  assert.is(await service.ended, 0);
+});
+
+test('every other option does what it says', async () => {
+  const before = cached();
+  const service = await listening(
+    ...['reactor.wasm', '--rollback', 'always', '--region', '8', '--layout', 'inline', '--no-cache'],
+    ...['--queue', '0', '--max-response', '1k', '--deadline', '0', '--host', '0.0.0.0', '--keep-alive', '50'],
+    ...['--header-timeout', '100', '--request-timeout', '150', '--max-connections', '50'],
+    ...['--metrics-port', '0'],
+  );
+  const { line } = service;
+  const url = service.url.replace('0.0.0.0', '127.0.0.1');
+  assert.equal([line.rollback, line.region, line.layout, line.steps], ['always', 8, 'inline', false]);
+  assert.match(service.url, '//0.0.0.0:');
+  assert.is(cached(), before);
+  for (let i = 0; i < 2; i++) assert.is(await (await fetch(`${url}/c`)).text(), '0102');
+  assert.is((await fetch(`${url}/p`, { method: 'POST', body: 'x'.repeat(2000) })).status, 500);
+  const port = Number(new URL(url).port);
+  const silent = await rawClient(port);
+  silent.send('GET / HTTP/1.1\r\nHost: x\r\n');
+  assert.match(await silent.closed, ' 408 ');
+  const halting = await rawClient(port);
+  halting.send('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx');
+  await halting.closed;
+  const idle = await rawClient(port);
+  idle.send('GET /c HTTP/1.1\r\nHost: x\r\n\r\n');
+  assert.match(await idle.closed, '0102');
+  // Without a deadline the loop has no end, and without a queue nothing waits for it.
+  const looping = await rawClient(port);
+  looping.send('GET /l HTTP/1.1\r\nHost: x\r\n\r\n');
+  await until('it runs', async () => (await metricsOf(service)).includes('belay_requests_running 1'));
+  assert.is((await fetch(`${url}/c`)).status, 503);
+  service.child.kill('SIGKILL');
+  await service.ended;
+});
+
+test('--log-level silent logs nothing; where it listens is still said', async () => {
+  const run = belay('reactor.wasm', '--port', '0', '--log-level', 'silent');
+  await said(run, /listens on http:/);
+  run.child.kill('SIGTERM');
+  assert.is(await run.ended, 0);
+  assert.is(run.out(), '');
+});
+
+test('--log-format text is for people', async () => {
+  const run = belay('reactor.wasm', '--port', '0', '--log-format', 'text');
+  await said(run, /info {2}listening url=http:/);
+  run.child.kill('SIGTERM');
+  assert.is(await run.ended, 0);
+});
+
+test('--grace cuts off what does not finish', async () => {
+  const service = await listening('reactor.wasm', '--deadline', '0', '--metrics-port', '0', '--grace', '20');
+  const running = fetch(`${service.url}/l`).catch(() => 'cut off');
+  await until('it runs', async () => (await metricsOf(service)).includes('belay_requests_running 1'));
+  service.child.kill('SIGTERM');
+  assert.is(await running, 'cut off');
   assert.is(await service.ended, 0);
 });
 

@@ -95,4 +95,10 @@ test('for people, a line is readable, and long texts are indented below it', () 
   assert.equal(rest, ['    stack:', '      RuntimeError: unreachable', '          at f', '']);
 });
 
+test('for people, control characters are shown and not sent', () => {
+  const { log, lines } = logging({ json: false });
+  logObserver(log).requestDone!(report(500, { failure: TRAP, stderr: '\x1b[2J\x07' }));
+  assert.match(lines.join(''), 'stderr=\\x1b[2J\\x07');
+});
+
 test.run();

@@ -59,7 +59,7 @@ async function started(options: {
 
 if (wasm) {
   test('six crashes, and nothing is lost', async () => {
-    const service = await started({ deadline: 500 });
+    const service = await started({ deadline: 3000 });
     assert.is(await add(service, 'buy milk'), 201);
     assert.is(await add(service, 'feed the cat'), 201);
     let before = await list(service);
@@ -87,7 +87,7 @@ if (wasm) {
   });
 
   test('under load, with crashes in between, every note that was accepted is there', async () => {
-    const service = await started({ deadline: 200, queue: 1000 });
+    const service = await started({ deadline: 60_000, queue: 1000 });
     const accepted: string[] = [];
     let failed = 0;
     const client = async (who: number): Promise<void> => {

@@ -68,7 +68,7 @@ test('metrics are off unless asked for', async () => {
 });
 
 test('while a guest is in an endless loop: 503, metrics, hang-ups; then it goes on', async () => {
-  const service = await started(reactor(), { deadline: 3000, queue: 1 });
+  const service = await started(reactor(), { deadline: 6000, queue: 1 });
   const loop = get(service, '/l');
   await until('it loops', async () => (await metric(service, 'belay_requests_running')) === 1);
   const client = await rawClient(service.port);
@@ -95,7 +95,7 @@ test('instances run commands side by side, each request from the same state', as
 });
 
 test('two instances run at the same time', async () => {
-  const service = await started(command(), { instances: 2, deadline: 2000 });
+  const service = await started(command(), { instances: 2, deadline: 4000 });
   const loops = [1, 2].map(() => get(service, '/', { method: 'POST', body: 'l' }));
   await until('two run', async () => (await metric(service, 'belay_requests_running')) === 2);
   for (const { status } of await Promise.all(loops)) assert.is(status, 504);
@@ -125,7 +125,7 @@ test('a large answer and a large request cross threads', async () => {
 });
 
 test('the end: what was accepted is answered', async () => {
-  const service = await started(reactor(), { deadline: 1000 });
+  const service = await started(reactor(), { deadline: 4000 });
   const loop = get(service, '/l');
   await until('it loops', async () => (await metric(service, 'belay_requests_running')) === 1);
   const waiting = get(service, '/c');

@@ -137,8 +137,8 @@ test('a client that takes nothing is cut off', async () => {
   }));
   const client = await rawClient(port);
   client.socket.pause();
-  client.send(GET);
   await until('it is connected', async () => (await connections()) === 1);
+  client.send(GET);
   await until('the server has given up', async () => (await connections()) === 0);
   client.socket.destroy();
   await close(0);
@@ -180,6 +180,18 @@ test('a client that hangs up while it is served, or while it sends, breaks nothi
   gate.resolve(outcome('ok'));
   await until('the first is over', () => reports.some((r) => r.target === '/served'));
   assert.is((await fetch(url)).status, 200);
+  await close(0);
+});
+
+test('a connection too many is closed', async () => {
+  const { port, connections, close } = await service({ server: { maxConnections: 1 } });
+  const first = await rawClient(port);
+  await until('it is connected', async () => (await connections()) === 1);
+  const second = await rawClient(port);
+  second.send(GET);
+  assert.is(await second.closed, '');
+  first.send(GET);
+  assert.match(await first.closed, ' 200 ');
   await close(0);
 });
 

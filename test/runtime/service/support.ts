@@ -131,8 +131,8 @@ export interface RawClient {
 }
 
 /** A client that speaks bytes, however wrong. */
-export async function rawClient(port: number): Promise<RawClient> {
-  const socket = connect(port, '127.0.0.1');
+export async function rawClient(port: number, host = '127.0.0.1'): Promise<RawClient> {
+  const socket = connect(port, host);
   let received = '';
   socket.setEncoding('latin1');
   socket.on('data', (chunk) => {
