@@ -51,7 +51,10 @@ export class BelayError extends Error {
     this.code = code;
   }
 
+  /** Of another copy of this package as well. Subclasses are told apart as usual. */
   static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: the class that instanceof was asked about.
+    if (this !== BelayError) return Function.prototype[Symbol.hasInstance].call(this, value);
     return (
       value instanceof Error &&
       typeof (value as { code?: unknown }).code === 'string' &&

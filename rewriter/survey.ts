@@ -3,6 +3,7 @@
  * changed here, so inspect() and instrument() share this stage.
  */
 import { SECTION } from '../contract/contract.js';
+import { BelayError } from '../contract/errors.js';
 import { type Found, findWrites } from './find.js';
 import { findStackPointer } from './stack.js';
 import type { Refusal } from './types.js';
@@ -77,7 +78,7 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
     try {
       f = findWrites(module, i, wantLoads, stackPointer);
     } catch (error) {
-      if (!(error instanceof UnknownInstruction)) throw error;
+      if (!(error instanceof UnknownInstruction)) throw invalid(error, label(i));
       refusals.push({
         reason: 'an instruction that is not known may change state',
         function: label(i),
@@ -98,7 +99,10 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
         offset: at,
       });
     }
-    for (const { op } of f.writes) writes[op.name] = (writes[op.name] ?? 0) + 1;
+    for (const { op, memory } of f.writes) {
+      writes[op.name] = (writes[op.name] ?? 0) + 1;
+      if (memory >= module.memories.length) throw invalid(undefined, label(i));
+    }
     for (const { op, code, a, b } of f.states) {
       if (!READS.has(code)) writes[op.name] = (writes[op.name] ?? 0) + 1;
       if (code === OP.table_set || code === OP.table_fill || code === OP.table_grow) mutatedTables.add(a);
@@ -140,6 +144,19 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
     droppedElements: sorted(droppedElements),
     stackPointer,
   };
+}
+
+/**
+ * The stages take indices and the nesting of blocks for granted: what follows from wrong ones is the module's
+ * fault. (The engine validates later, and only modules that are not too new for it.)
+ */
+function invalid(error: unknown, where: string): unknown {
+  if (error instanceof BelayError) return error;
+  return new BelayError(
+    'ERR_BELAY_INVALID_MODULE',
+    `the module does not validate: ${where} refers to something that is not there; build it anew`,
+    { cause: error },
+  );
 }
 
 /** What can be told without looking at instructions. */
