@@ -12,7 +12,8 @@
  *                        ^ lowest sp of the epoch ^ sp at the checkpoint
  *
  * Invariant: in each epoch [low, top) is saved, and low ≤ sp ≤ top whenever a function of the guest reads sp.
- * checkpoint and rollback set low = top = sp. $deepen saves [sp, low) and lowers `low`. A function that sets
+ * checkpoint and rollback set top = sp and save ahead, in one go, nearly as much below it as the last epoch
+ * used. $deepen saves [sp, low) and lowers `low`. A function that sets
  * sp to a value it read less a constant C proves that [sp, sp + C) is saved: it lay below top, and is above
  * low now. Setting sp back to a value that was read needs nothing. Any other value is compared with both ends;
  * above top, or where it cannot be told, a new range begins at it ($restack). A pointer that is lowered below

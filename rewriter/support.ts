@@ -371,12 +371,38 @@ ${inline ? inlineOnly : separateOnly}
 (func $save${k} ${address('$q')} (local $a ${A}) ${saveLocals} ${saveRegion})
 
 ;; Saves the regions from $q to $last.
-(func $run${k} ${address('$q')} ${address('$last')}
+${
+  tails && !bulk
+    ? `(func $run${k} ${address('$q')} ${address('$last')} (local $a ${A}) (local $s ${A})
+  (loop $next
+    (if (${A}.gt_u (local.get $q) (local.get $last)) (then (return)))
+    (if (i32.eqz ${tag('(local.get $q)')}) (then
+      (call $save${k} (local.get $q))
+      ;; The regions behind it need no care for their first 16 bytes: they were its tail, just saved.
+      (loop $more
+        (local.set $q (${A}.add (local.get $q) (${A}.const 1)))
+        (local.set $a (${A}.shl (local.get $q) (${A}.const ${S})))
+        (if (i32.and (i32.and (${A}.le_u (local.get $q) (local.get $last)) (i32.eqz ${tag('(local.get $q)')}))
+              (i32.and (${A}.lt_u (${A}.add (local.get $a) (${A}.const ${region})) ${bytes})
+                (i32.eqz (${A}.eqz (${A}.and (local.get $a) (${A}.const ${2 ** B - 1}))))))
+          (then
+            (local.set $s ${shadowOf('(local.get $a)')})
+            (i32.store8 ${t} offset=${T} (local.get $q) (i32.const 1))
+            (global.set $saved (i64.add (global.get $saved) (i64.const 1)))
+            ${Array.from({ length: region / 16 }, (_, i) => copy16('(local.get $s)', P + 16 * i, s, '(local.get $a)', 16 * i, m)).join('\n            ')}
+            (if (i32.eqz ${tag('(local.get $q)', 1)}) (then
+              (local.set $a (${A}.add (local.get $a) (${A}.const ${region})))
+              ${copy16(shadowOf('(local.get $a)'), P, s, '(local.get $a)', 0, m)}))
+            (br $more)))))
+      (else (local.set $q (${A}.add (local.get $q) (${A}.const 1)))))
+    (br $next)))`
+    : `(func $run${k} ${address('$q')} ${address('$last')}
   (loop $l
     (if (${A}.le_u (local.get $q) (local.get $last)) (then
       (if (i32.eqz ${tag('(local.get $q)')}) (then (call $save${k} (local.get $q))))
       (local.set $q (${A}.add (local.get $q) (${A}.const 1)))
-      (br $l)))))
+      (br $l)))))`
+}
 
 ${
   g.tails
@@ -434,6 +460,9 @@ ${spec.stack && k === 0 ? stackText(S) : ''}
 ${spec.oracle ? oracleText(g, A, k, tag, bytes) : ''}`;
 }
 
+/** Bytes of stack that are saved ahead at most. */
+const MOST_AHEAD = 16384;
+
 /** The stack's low-water mark (stack.ts). */
 function stackText(S: number): string {
   return `
@@ -462,6 +491,16 @@ function stackText(S: number): string {
   (if (i32.gt_u (global.get $sp) (global.get $top))
     (then (call $unstack))
     (else (call $deepen))))
+;; Begins an epoch: as much of the stack as the last epoch used, less an eighth, is saved ahead.
+(func $settle (local $depth i32)
+  (global.set $top (global.get $sp))
+  (if (i32.lt_u (global.get $low) (global.get $sp)) (then
+    (local.set $depth (i32.sub (global.get $sp) (global.get $low)))
+    (local.set $depth (i32.sub (local.get $depth) (i32.shr_u (local.get $depth) (i32.const 3))))
+    (if (i32.gt_u (local.get $depth) (i32.const ${MOST_AHEAD})) (then (local.set $depth (i32.const ${MOST_AHEAD}))))))
+  (global.set $span (local.get $depth))
+  (global.set $low (i32.sub (global.get $sp) (local.get $depth)))
+  (call $clampRun (global.get $low) (global.get $top)))
 (func $unstack
   (global.set $span (i32.const 0))
   (global.set $low (global.get $sp))
@@ -655,10 +694,11 @@ function stateText(spec: SupportSpec): string {
       ...spec.tables.map((t) => `(call $${table}${t.index})`),
     ].join(' ');
   const unstack = spec.stack ? '(call $unstack)' : '';
+  const settle = spec.stack ? '(call $settle)' : '';
   return `
 (func (export "setup") ${each('setup', 'tsetup')} ${unstack} ${spec.hasStart ? '(call $guestStart)' : ''})
-(func (export "checkpoint") ${each('checkpoint', 'tcheckpoint')} (call $saveGlobals) ${unstack})
-(func (export "rollback") ${each('rollback', 'trollback')} (call $restoreGlobals) ${unstack})
+(func (export "checkpoint") ${each('checkpoint', 'tcheckpoint')} (call $saveGlobals) ${settle})
+(func (export "rollback") ${each('rollback', 'trollback')} (call $restoreGlobals) ${settle})
 ${
   spec.oracle
     ? `(global $oracleFunction (export "oracleFunction") (mut i32) (i32.const -1))
