@@ -10,7 +10,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Engine, engines, ROOT } from './support/engines.js';
+import { type Engine, engines, isFor, ROOT } from './support/engines.js';
 import { endWithThisProcess } from './support/engines-children.js';
 import { type Counts, skipLines } from './support/engines-count.js';
 import { type FileResult, runFile } from './support/engines-run.js';
@@ -118,27 +118,33 @@ async function main(): Promise<number> {
   const ran = new Map<string, number>();
   try {
     for (const engine of chosen) {
-      const own = engine.suite === 'whole' ? files : files.filter((f) => f.endsWith('.portable.test.js'));
-      if (own.length === 0) continue;
+      const suited = files.filter((file) => isFor(engine, relative(TESTS, file)) !== false);
+      if (suited.length === 0) continue;
       const ready = await engine.prepare();
       if (typeof ready === 'string') {
-        const counts = { passed: 0, failed: 0, skipped: testsIn(own, ran) };
+        const counts = { passed: 0, failed: 0, skipped: testsIn(suited, ran) };
         all.push({ line: engine.name, counts, why: [`not run: ${ready}`] });
         console.log(`\n${engine.name}: SKIPPED, ${ready}`);
         continue;
       }
       console.log(`\n${engine.name} (${ready.version})`);
-      const results = await runAll(own, engine.suite === 'whole' ? jobs : 1, (file) =>
-        runFile(ready, file, { BELAY_CACHE_DIR: join(cache, engine.name) }),
-      );
+      const own = suited.filter((file) => isFor(engine, relative(TESTS, file)) === true);
+      const env = { BELAY_CACHE_DIR: join(cache, engine.name) };
+      const results = await runAll(own, jobs, (file) => runFile(ready, file, env));
       for (const { file, passed, failed, skipped } of results) {
         if (!ran.has(file)) ran.set(file, passed + failed + skipped);
       }
       const counts = sum(results);
       const skips = results.flatMap((result) => result.skips);
       const why = skipLines(skips, counts.skipped);
-      if (own.length < files.length)
-        why.push(`not for this engine: ${files.length - own.length} files that need Node`);
+      for (const file of suited.filter((f) => !own.includes(f))) {
+        const name = relative(TESTS, file);
+        const tests = testsIn([file], ran);
+        counts.skipped += tests;
+        why.push(`skipped ${tests} of ${name}: ${isFor(engine, name)}`);
+      }
+      const others = files.length - suited.length;
+      if (others > 0) why.push(`not for this engine: ${others} files`);
       all.push({ line: `${engine.name} (${ready.version})`, counts, why });
     }
   } finally {

@@ -26,14 +26,32 @@ export interface ReadyEngine {
 
 export interface Engine {
   name: string;
-  /** `whole`: every test file. `portable`: those that need no Node, `*.portable.test.ts`. */
-  suite: 'whole' | 'portable';
+  /**
+   * `whole`: every test file. `runtime`: those under runtime/, which use no more of Node than Bun and Deno
+   * have. `portable`: those that need no Node at all, `*.portable.test.ts`.
+   */
+  suite: 'whole' | 'runtime' | 'portable';
+  /** Files of the suite that cannot run there (beginnings of paths under test/), and why. */
+  except?: Record<string, string>;
   /** Fetches the engine where needed. A string says why it cannot be had. */
   prepare(): Promise<ReadyEngine | string>;
 }
 
+const NEEDS_NODE = {
+  'runtime/service/command-line.': 'it runs the belay command, which is a Node program',
+  'runtime/service/serve.': 'it serves real files by node:wasi, which only Node has',
+};
+
 const OLDER_AND_NEWER = [20, 22, 24];
 const THIS_MAJOR = Number(process.versions.node.split('.')[0]);
+
+/** Whether a test file (path under test/) is for an engine: true, false, or why it cannot run there. */
+export function isFor(engine: Engine, file: string): boolean | string {
+  if (engine.suite === 'portable' && !file.endsWith('.portable.test.js')) return false;
+  if (engine.suite === 'runtime' && !file.startsWith('runtime/')) return false;
+  const exception = Object.entries(engine.except ?? {}).find(([start]) => file.startsWith(start));
+  return exception ? exception[1] : true;
+}
 
 /** Every engine, this Node first. */
 export function engines(): Engine[] {
@@ -46,12 +64,17 @@ export function engines(): Engine[] {
     ...OLDER_AND_NEWER.filter((major) => major > 20 && major !== THIS_MAJOR).map(nodeOfMajor),
     {
       name: 'bun',
-      suite: 'portable',
+      suite: 'runtime',
+      except: {
+        ...NEEDS_NODE,
+        'runtime/adapters/wasm-bindgen.': 'it imports glue from data: URLs, which Bun takes for files',
+      },
       prepare: () => fromNpm('bun', { x64: ['@oven/bun-linux-x64', '1', 'bin/bun'] }, ['run']),
     },
     {
       name: 'deno',
-      suite: 'portable',
+      suite: 'runtime',
+      except: NEEDS_NODE,
       prepare: () =>
         fromNpm(
           'deno',
