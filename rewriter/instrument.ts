@@ -15,7 +15,7 @@ import { type InsertContext, insertChecks } from './insert.js';
 import { type Geometry, inlineGeometry, separateGeometry, supportBytes } from './layout.js';
 import { assemble, heapType, type Linked, linkSupport, TypePool } from './link.js';
 import { checkOptions, engineHasMultiMemory, type Settings } from './options.js';
-import { type SupportSpec, supportText } from './support.js';
+import { type SupportSpec, supportText } from './support/index.js';
 import { type Survey, survey } from './survey.js';
 import type { Instrumented, InstrumentOptions, Omittable, Refusal, Report } from './types.js';
 import { validate } from './validate.js';
@@ -50,7 +50,7 @@ const DEFAULT_RESERVE = 512 * 2 ** 20;
  * @param bytes a WebAssembly binary (see toBinary for text)
  * @throws ERR_BELAY_INVALID_MODULE, ERR_BELAY_REFUSED (with `refusals`), ERR_BELAY_ALREADY_INSTRUMENTED,
  *   ERR_BELAY_OPTION
- * @see layout.ts and support.ts for what comes out; LMC: Vogt et al., DSN 2015
+ * @see layout.ts and support/ for what comes out; LMC: Vogt et al., DSN 2015
  */
 export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): Instrumented {
   const settings = checkOptions(options);

@@ -1,5 +1,5 @@
 /**
- * Links the support module (support.ts) into the guest: each of its types, functions, globals and tables gets
+ * Links the support module (support/) into the guest: each of its types, functions, globals and tables gets
  * an index behind the guest's own, so nothing that the guest has is renumbered; what the support module
  * imports is replaced by what the import stands for.
  */

@@ -79,3 +79,50 @@ function loweredGlobal(module: Module, from: number, to: number): number | undef
   }
   return undefined;
 }
+
+/** Bytes of stack that are saved ahead at most. */
+const MOST_AHEAD = 16384;
+
+/** The support code, as WebAssembly text; `S` is log2 of the region size. */
+export function stackText(S: number): string {
+  return `
+(global $low (export "low") (mut i32) (i32.const 0))
+(global $top (mut i32) (i32.const 0))
+(global $span (export "span") (mut i32) (i32.const 0))
+;; Saves what lies in memory of [$a, $b).
+(func $clampRun (param $a i32) (param $b i32) (local $bytes i32)
+  (local.set $bytes (i32.shl (global.get $pages0) (i32.const 16)))
+  (if (i32.gt_u (local.get $b) (local.get $bytes)) (then (local.set $b (local.get $bytes))))
+  (if (i32.ge_u (local.get $a) (local.get $b)) (then (return)))
+  (call $run0 (i32.shr_u (local.get $a) (i32.const ${S}))
+    (i32.shr_u (i32.sub (local.get $b) (i32.const 1)) (i32.const ${S}))))
+(func $deepen
+  ;; Lowered below zero: what was said to be saved wraps around, so all of memory is saved.
+  (if (i32.gt_u (global.get $sp) (global.get $top)) (then
+    (global.set $low (i32.const 0))
+    (global.set $top (i32.const -1))
+    (global.set $span (i32.const -1))
+    (call $clampRun (i32.const 0) (i32.const -1))
+    (return)))
+  (call $clampRun (global.get $sp) (global.get $low))
+  (global.set $low (global.get $sp))
+  (global.set $span (i32.sub (global.get $top) (global.get $low))))
+(func $restack
+  (if (i32.gt_u (global.get $sp) (global.get $top))
+    (then (call $unstack))
+    (else (call $deepen))))
+;; Begins an epoch: as much of the stack as the last epoch used, less an eighth, is saved ahead.
+(func $settle (local $depth i32)
+  (global.set $top (global.get $sp))
+  (if (i32.lt_u (global.get $low) (global.get $sp)) (then
+    (local.set $depth (i32.sub (global.get $sp) (global.get $low)))
+    (local.set $depth (i32.sub (local.get $depth) (i32.shr_u (local.get $depth) (i32.const 3))))
+    (if (i32.gt_u (local.get $depth) (i32.const ${MOST_AHEAD})) (then (local.set $depth (i32.const ${MOST_AHEAD}))))))
+  (global.set $span (local.get $depth))
+  (global.set $low (i32.sub (global.get $sp) (local.get $depth)))
+  (call $clampRun (global.get $low) (global.get $top)))
+(func $unstack
+  (global.set $span (i32.const 0))
+  (global.set $low (global.get $sp))
+  (global.set $top (global.get $sp)))`;
+}

@@ -1,122 +1,12 @@
-/**
- * The functions that instrumentation adds to a module, as WebAssembly text: the slow path of a store, the
- * checkpoint, the rollback, and stand-ins for every instruction that changes state in another way. They are
- * parsed by Binaryen into a module of their own, whose imports stand for what the guest has, and linked into
- * the guest (link.ts). Read layout.ts first: it draws the memory that this code works on.
- *
- *     i32.store offset=8                  ;; before: [address value]
- *
- *     (if (i32.lt_s (i32.load8_s $tags offset=tagBase (i32.shr_u (i32.add address 8) S)) (i32.const 1))
- *       (then (call $slow0 (i32.add address 8) (i32.const 4))))
- *     i32.store offset=8                  ;; after
- *
- *     memory.fill                         call $fill0
- *     memory.grow                         call $grow0
- *     memory.size                         global.get $pages0
- *     table.set 1                         call $tset1
- *     data.drop 3                         (global.set $dropped3 (i32.const 1))
- *
- * **Tables** have no tags. A table is cut into at most 64 chunks; one i64 says which chunks have been copied to
- * a shadow table in this epoch. A table that the module cannot change, and the host cannot reach, is left
- * alone.
- *
- * **Globals** need no check: checkpoint copies each mutable one (a handful in nearly all modules).
- *
- * **Dropped segments** are not dropped for real: a flag makes them look empty, and goes back with the globals.
- *
- * Not handled: state outside of the module (host objects behind externrefs).
- */
-import type { Layout } from '../contract/contract.js';
-import { type Geometry, supportBytes } from './layout.js';
-import type { Omittable } from './types.js';
-
-export interface SupportMemory {
-  geometry: Geometry;
-  /** Inline: the guest's view of its size at the start. */
-  initialPages: number;
-}
-
-export interface SupportTable {
-  /** Its elements may be null (otherwise copies are made one by one). */
-  nullable: boolean;
-  /** Its index in the guest. */
-  index: number;
-}
-
-export interface SupportSpec {
-  layout: Layout;
-  memories: SupportMemory[];
-  tables: SupportTable[];
-  /** Pairs used by the guest's instructions: [destination, source]. */
-  memoryCopies: [number, number][];
-  /** [segment, memory], and whether the segment is ever dropped. */
-  memoryInits: [number, number][];
-  /** Guest table indices: [destination, source]. */
-  tableCopies: [number, number][];
-  /** [segment, table] */
-  tableInits: [number, number][];
-  droppedData: number[];
-  droppedElements: number[];
-  hasStart: boolean;
-  /** The stack's low-water mark is kept (stack.ts). */
-  stack: boolean;
-  steps: boolean;
-  oracle: boolean;
-  omit: ReadonlySet<Omittable>;
-}
-
-/** The text of the support module. Every function and global is exported under its own name. */
-export function supportText(spec: SupportSpec): string {
-  const parts: string[] = [];
-  spec.memories.forEach((m, k) => parts.push(memoryText(spec, m, k)));
-  spec.memoryCopies.forEach(([d, s]) => parts.push(copyText(spec, d, s)));
-  spec.memoryInits.forEach(([segment, memory]) => parts.push(initText(spec, segment, memory)));
-  spec.tables.forEach((t) => parts.push(tableText(t)));
-  spec.tableCopies.forEach(([d, s]) => parts.push(tableCopyText(spec, d, s)));
-  spec.tableInits.forEach(([segment, table]) => parts.push(tableInitText(spec, segment, table)));
-  parts.push(stateText(spec));
-  if (spec.steps) parts.push(STEPS);
-  const functions = parts.join('\n').replace(/\(func \$(\w+)\b(?! \(export)/g, '(func $$$1 (export "$1")');
-  return `(module\n${importsText(spec)}\n${functions})`;
-}
+/** The text of everything that one memory needs: slow paths, checkpoint, rollback, bulk operations. */
+import { type Geometry, supportBytes } from '../layout.js';
+import { stackText } from '../stack.js';
+import type { SupportMemory, SupportSpec } from './spec.js';
 
 const type = (g: Geometry) => (g.is64 ? 'i64' : 'i32');
 
-function importsText(spec: SupportSpec): string {
-  const lines: string[] = [];
-  const memory = (name: string, g: Geometry) =>
-    lines.push(`(import "memory" "${name}" (memory $${name} ${g.is64 ? 'i64 ' : ''}0))`);
-  spec.memories.forEach(({ geometry }, k) => {
-    memory(`m${k}`, geometry);
-    if (spec.layout === 'separate') {
-      memory(`t${k}`, geometry);
-      memory(`s${k}`, geometry);
-    }
-  });
-  const tables = new Set([
-    ...spec.tables.map((t) => t.index),
-    ...spec.tableCopies.flat(),
-    ...spec.tableInits.map(([, t]) => t),
-  ]);
-  for (const index of tables) lines.push(`(import "table" "x${index}" (table $x${index} 0 funcref))`);
-  for (const { index } of spec.tables)
-    lines.push(`(import "table" "y${index}" (table $y${index} 0 funcref))`);
-  lines.push('(import "function" "saveGlobals" (func $saveGlobals))');
-  lines.push('(import "function" "restoreGlobals" (func $restoreGlobals))');
-  if (spec.stack) lines.push('(import "global" "sp" (global $sp (mut i32)))');
-  if (spec.hasStart) lines.push('(import "function" "start" (func $guestStart))');
-  for (const s of new Set(spec.memoryInits.map(([segment]) => segment))) lines.push(`(data $d${s} "")`);
-  for (const s of new Set(spec.tableInits.map(([segment]) => segment))) lines.push(`(elem $e${s} func)`);
-  for (const s of spec.droppedData) lines.push(flag(`droppedData${s}`));
-  for (const s of spec.droppedElements) lines.push(flag(`droppedElement${s}`));
-  lines.push(`(global $saved (export "saved") (mut i64) (i64.const 0))`);
-  return lines.join('\n');
-}
-
-const flag = (name: string) => `(global $${name} (export "${name}") (mut i32) (i32.const 0))`;
-
 /** Everything for one memory. `A` stands for its address type, and $m, $t, $s for its three memories. */
-function memoryText(spec: SupportSpec, memory: SupportMemory, k: number): string {
+export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number): string {
   const g = memory.geometry;
   const A = type(g);
   const inline = spec.layout === 'inline';
@@ -460,53 +350,6 @@ ${spec.stack && k === 0 ? stackText(S) : ''}
 ${spec.oracle ? oracleText(g, A, k, tag, bytes) : ''}`;
 }
 
-/** Bytes of stack that are saved ahead at most. */
-const MOST_AHEAD = 16384;
-
-/** The stack's low-water mark (stack.ts). */
-function stackText(S: number): string {
-  return `
-(global $low (export "low") (mut i32) (i32.const 0))
-(global $top (mut i32) (i32.const 0))
-(global $span (export "span") (mut i32) (i32.const 0))
-;; Saves what lies in memory of [$a, $b).
-(func $clampRun (param $a i32) (param $b i32) (local $bytes i32)
-  (local.set $bytes (i32.shl (global.get $pages0) (i32.const 16)))
-  (if (i32.gt_u (local.get $b) (local.get $bytes)) (then (local.set $b (local.get $bytes))))
-  (if (i32.ge_u (local.get $a) (local.get $b)) (then (return)))
-  (call $run0 (i32.shr_u (local.get $a) (i32.const ${S}))
-    (i32.shr_u (i32.sub (local.get $b) (i32.const 1)) (i32.const ${S}))))
-(func $deepen
-  ;; Lowered below zero: what was said to be saved wraps around, so all of memory is saved.
-  (if (i32.gt_u (global.get $sp) (global.get $top)) (then
-    (global.set $low (i32.const 0))
-    (global.set $top (i32.const -1))
-    (global.set $span (i32.const -1))
-    (call $clampRun (i32.const 0) (i32.const -1))
-    (return)))
-  (call $clampRun (global.get $sp) (global.get $low))
-  (global.set $low (global.get $sp))
-  (global.set $span (i32.sub (global.get $top) (global.get $low))))
-(func $restack
-  (if (i32.gt_u (global.get $sp) (global.get $top))
-    (then (call $unstack))
-    (else (call $deepen))))
-;; Begins an epoch: as much of the stack as the last epoch used, less an eighth, is saved ahead.
-(func $settle (local $depth i32)
-  (global.set $top (global.get $sp))
-  (if (i32.lt_u (global.get $low) (global.get $sp)) (then
-    (local.set $depth (i32.sub (global.get $sp) (global.get $low)))
-    (local.set $depth (i32.sub (local.get $depth) (i32.shr_u (local.get $depth) (i32.const 3))))
-    (if (i32.gt_u (local.get $depth) (i32.const ${MOST_AHEAD})) (then (local.set $depth (i32.const ${MOST_AHEAD}))))))
-  (global.set $span (local.get $depth))
-  (global.set $low (i32.sub (global.get $sp) (local.get $depth)))
-  (call $clampRun (global.get $low) (global.get $top)))
-(func $unstack
-  (global.set $span (i32.const 0))
-  (global.set $low (global.get $sp))
-  (global.set $top (global.get $sp)))`;
-}
-
 /** Debug: traps, and says where, unless each byte of a store is saved. */
 function oracleText(
   g: Geometry,
@@ -532,7 +375,7 @@ function oracleText(
     (br_if $l (local.get $n))))`;
 }
 
-function copyText(spec: SupportSpec, d: number, s: number): string {
+export function copyText(spec: SupportSpec, d: number, s: number): string {
   const D = type(spec.memories[d]!.geometry);
   const F = type(spec.memories[s]!.geometry);
   const N = D === 'i64' && F === 'i64' ? 'i64' : 'i32';
@@ -544,7 +387,7 @@ function copyText(spec: SupportSpec, d: number, s: number): string {
   (memory.copy $m${d} $m${s} (local.get $a) (local.get $from) (local.get $n)))`;
 }
 
-function initText(spec: SupportSpec, segment: number, memory: number): string {
+export function initText(spec: SupportSpec, segment: number, memory: number): string {
   const A = type(spec.memories[memory]!.geometry);
   const n = A === 'i64' ? '(i64.extend_i32_u (local.get $n))' : '(local.get $n)';
   const trap = `(drop (i32.load8_u $m${memory} offset=4294967295 (${A}.const -1)))`;
@@ -560,159 +403,3 @@ function initText(spec: SupportSpec, segment: number, memory: number): string {
   (call $touch${memory} (local.get $a) ${n})
   (memory.init $m${memory} $d${segment} (local.get $a) (local.get $from) (local.get $n)))`;
 }
-
-/** Everything for one table. `x` is the table, `y` its shadow. */
-function tableText({ index: t, nullable }: SupportTable): string {
-  const trap = `(drop (table.get $x${t} (i32.const -1)))`;
-  const inside = (a: string, n: string) =>
-    `(if (i32.or (i32.lt_u (i32.add ${a} ${n}) ${a}) (i32.gt_u (i32.add ${a} ${n}) (global.get $count${t}))) (then ${trap}))`;
-  const copyBack = nullable
-    ? `(table.copy $x${t} $y${t} (local.get $a) (local.get $a) (i32.sub (local.get $b) (local.get $a)))`
-    : `(loop $each
-        (table.set $x${t} (local.get $a) (ref.as_non_null (table.get $y${t} (local.get $a))))
-        (local.set $a (i32.add (local.get $a) (i32.const 1)))
-        (br_if $each (i32.lt_u (local.get $a) (local.get $b))))`;
-  const chunkEnd = `(local.set $b (i32.shl (i32.add (local.get $c) (i32.const 1)) (global.get $shift${t})))
-      (if (i32.gt_u (local.get $b) (global.get $held${t})) (then (local.set $b (global.get $held${t}))))
-      (local.set $a (i32.shl (local.get $c) (global.get $shift${t})))`;
-  return `
-;; ---- table ${t} ----
-(global $count${t} (export "count${t}") (mut i32) (i32.const 0))
-(global $tableReal${t} (mut i32) (i32.const 0))
-(global $held${t} (mut i32) (i32.const 0))
-(global $chunks${t} (mut i64) (i64.const -1))
-(global $shift${t} (mut i32) (i32.const 0))
-(func $tsync${t}
-  (if (i32.ne (table.size $x${t}) (global.get $tableReal${t})) (then
-    (global.set $count${t} (i32.add (global.get $count${t}) (i32.sub (table.size $x${t}) (global.get $tableReal${t}))))
-    (global.set $tableReal${t} (table.size $x${t})))))
-;; Saves the chunks that hold [$i, $i + $n) of the table as it was at the checkpoint.
-(func $tsave${t} (param $i i32) (param $n i32) (local $c i32) (local $a i32) (local $b i32)
-  (if (i32.or (i32.eqz (local.get $n)) (i32.ge_u (local.get $i) (global.get $held${t}))) (then (return)))
-  (local.set $n (i32.sub (i32.add (local.get $i) (local.get $n)) (i32.const 1)))
-  (if (i32.ge_u (local.get $n) (global.get $held${t})) (then (local.set $n (i32.sub (global.get $held${t}) (i32.const 1)))))
-  (local.set $c (i32.shr_u (local.get $i) (global.get $shift${t})))
-  (local.set $n (i32.shr_u (local.get $n) (global.get $shift${t})))
-  (loop $l
-    (if (i64.eqz (i64.and (global.get $chunks${t}) (i64.shl (i64.const 1) (i64.extend_i32_u (local.get $c))))) (then
-      (global.set $chunks${t} (i64.or (global.get $chunks${t}) (i64.shl (i64.const 1) (i64.extend_i32_u (local.get $c)))))
-      ${chunkEnd}
-      (table.copy $y${t} $x${t} (local.get $a) (local.get $a) (i32.sub (local.get $b) (local.get $a)))))
-    (local.set $c (i32.add (local.get $c) (i32.const 1)))
-    (br_if $l (i32.le_u (local.get $c) (local.get $n)))))
-(func $tsetup${t}
-  (global.set $count${t} (table.size $x${t}))
-  (global.set $tableReal${t} (table.size $x${t})))
-(func (export "tsize${t}") (result i32) (call $tsync${t}) (global.get $count${t}))
-(func (export "tget${t}") (param $i i32) (result funcref)
-  (if (i32.ge_u (local.get $i) (global.get $count${t})) (then (call $tsync${t}) ${inside('(local.get $i)', '(i32.const 1)')}))
-  (table.get $x${t} (local.get $i)))
-(func (export "tset${t}") (param $i i32) (param $v funcref)
-  (call $tsync${t})
-  ${inside('(local.get $i)', '(i32.const 1)')}
-  (call $tsave${t} (local.get $i) (i32.const 1))
-  (table.set $x${t} (local.get $i) (local.get $v)))
-(func (export "tfill${t}") (param $i i32) (param $v funcref) (param $n i32)
-  (call $tsync${t})
-  ${inside('(local.get $i)', '(local.get $n)')}
-  (call $tsave${t} (local.get $i) (local.get $n))
-  (table.fill $x${t} (local.get $i) (local.get $v) (local.get $n)))
-(func (export "tgrow${t}") (param $v funcref) (param $n i32) (result i32) (local $old i32) (local $new i32)
-  (call $tsync${t})
-  (local.set $old (global.get $count${t}))
-  (local.set $new (i32.add (local.get $old) (local.get $n)))
-  (if (i32.lt_u (local.get $new) (local.get $old)) (then (return (i32.const -1))))
-  (if (i32.gt_u (local.get $new) (global.get $tableReal${t})) (then
-    (if (i32.eq (table.grow $x${t} (local.get $v) (i32.sub (local.get $new) (global.get $tableReal${t}))) (i32.const -1)) (then (return (i32.const -1))))
-    (local.set $n (i32.sub (global.get $tableReal${t}) (local.get $old)))
-    (global.set $tableReal${t} (local.get $new))))
-  (table.fill $x${t} (local.get $old) (local.get $v) (local.get $n))
-  (global.set $count${t} (local.get $new))
-  (local.get $old))
-(func $tcheckpoint${t}
-  (call $tsync${t})
-  (global.set $chunks${t} (i64.const 0))
-  (if (i32.ne (global.get $held${t}) (global.get $count${t})) (then
-    (global.set $held${t} (global.get $count${t}))
-    (global.set $shift${t} (i32.const 0))
-    (loop $l (if (i32.gt_u (i32.shr_u (global.get $held${t}) (global.get $shift${t})) (i32.const 63)) (then
-      (global.set $shift${t} (i32.add (global.get $shift${t}) (i32.const 1))) (br $l))))
-    (if (i32.gt_u (global.get $held${t}) (table.size $y${t})) (then
-      (if (i32.eq (table.grow $y${t} (ref.null func) (i32.sub (global.get $held${t}) (table.size $y${t}))) (i32.const -1)) (then (unreachable))))))))
-(func $trollback${t} (local $c i32) (local $a i32) (local $b i32)
-  (call $tsync${t})
-  (loop $l
-    (if (i32.eqz (i64.eqz (global.get $chunks${t}))) (then
-      (local.set $c (i32.wrap_i64 (i64.ctz (global.get $chunks${t}))))
-      (global.set $chunks${t} (i64.and (global.get $chunks${t}) (i64.sub (global.get $chunks${t}) (i64.const 1))))
-      ${chunkEnd}
-      ${copyBack}
-      (br $l))))
-  ${
-    nullable
-      ? `(if (i32.ne (global.get $count${t}) (global.get $held${t})) (then
-    (table.fill $x${t} (global.get $held${t}) (ref.null func) (i32.sub (global.get $tableReal${t}) (global.get $held${t})))))`
-      : ''
-  }
-  (global.set $count${t} (global.get $held${t})))`;
-}
-
-function tableCopyText(spec: SupportSpec, d: number, s: number): string {
-  const trap = `(drop (table.get $x${d} (i32.const -1)))`;
-  const inside = (t: number, a: string) =>
-    spec.tables.some((x) => x.index === t)
-      ? `(call $tsync${t}) (if (i32.or (i32.lt_u (i32.add ${a} (local.get $n)) ${a}) (i32.gt_u (i32.add ${a} (local.get $n)) (global.get $count${t}))) (then ${trap}))`
-      : '';
-  return `
-(func (export "tcopy${d}_${s}") (param $i i32) (param $from i32) (param $n i32)
-  ${inside(s, '(local.get $from)')}
-  ${inside(d, '(local.get $i)')}
-  (call $tsave${d} (local.get $i) (local.get $n))
-  (table.copy $x${d} $x${s} (local.get $i) (local.get $from) (local.get $n)))`;
-}
-
-function tableInitText(spec: SupportSpec, segment: number, t: number): string {
-  const trap = `(drop (table.get $x${t} (i32.const -1)))`;
-  const dropped = spec.droppedElements.includes(segment)
-    ? `(if (global.get $droppedElement${segment}) (then
-    (if (i32.or (local.get $from) (local.get $n)) (then ${trap}))
-    (return)))`
-    : '';
-  return `
-(func (export "tinit${segment}_${t}") (param $i i32) (param $from i32) (param $n i32)
-  (call $tsync${t})
-  (if (i32.or (i32.lt_u (i32.add (local.get $i) (local.get $n)) (local.get $i)) (i32.gt_u (i32.add (local.get $i) (local.get $n)) (global.get $count${t}))) (then ${trap}))
-  ${dropped}
-  (call $tsave${t} (local.get $i) (local.get $n))
-  (table.init $x${t} $e${segment} (local.get $i) (local.get $from) (local.get $n)))`;
-}
-
-function stateText(spec: SupportSpec): string {
-  const each = (memory: string, table: string) =>
-    [
-      ...spec.memories.map((_, k) => `(call $${memory}${k})`),
-      ...spec.tables.map((t) => `(call $${table}${t.index})`),
-    ].join(' ');
-  const unstack = spec.stack ? '(call $unstack)' : '';
-  const settle = spec.stack ? '(call $settle)' : '';
-  return `
-(func (export "setup") ${each('setup', 'tsetup')} ${unstack} ${spec.hasStart ? '(call $guestStart)' : ''})
-(func (export "checkpoint") ${each('checkpoint', 'tcheckpoint')} (call $saveGlobals) ${settle})
-(func (export "rollback") ${each('rollback', 'trollback')} (call $restoreGlobals) ${settle})
-${
-  spec.oracle
-    ? `(global $oracleFunction (export "oracleFunction") (mut i32) (i32.const -1))
-(global $oracleStore (export "oracleStore") (mut i32) (i32.const -1))`
-    : ''
-}`;
-}
-
-/** Steps: counted down by the guest; below zero, the host's function in the tick table may add some, or not. */
-const STEPS = `
-(type $void (func))
-(table $tick (export "tick") 1 1 funcref)
-(global $steps (export "steps") (mut i64) (i64.const 9223372036854775807))
-(func (export "tickNow")
-  (if (ref.is_null (table.get $tick (i32.const 0))) (then (unreachable)))
-  (call_indirect $tick (type $void) (i32.const 0))
-  (if (i64.lt_s (global.get $steps) (i64.const 0)) (then (unreachable))))`;
