@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { basename, delimiter, join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { endGroup, track } from './engines-children.js';
@@ -71,22 +71,29 @@ export interface BrowserRun {
   problem?: string;
 }
 
+/**
+ * The test file runs as a whole, then its suites: uvu alone would start as soon as the first suite is added,
+ * which in a browser can be before a file that awaits something has added the others.
+ */
+const ENTRY = (file: string) => `
+import ${JSON.stringify(file)};
+import { exec } from 'uvu';
+await exec();
+`;
+
 const PAGE = `<!doctype html><meta charset="utf-8"><title>belay</title><script type="module">
 const lines = [];
 const show = (value) => (value instanceof Error ? value.stack ?? value.message : String(value));
 const report = (problem) =>
   fetch('/result', { method: 'POST', body: JSON.stringify({ output: lines.join('\\n'), problem }) });
 for (const name of ['log', 'warn', 'error', 'info']) {
-  console[name] = (...values) => {
-    const line = values.map(show).join(' ');
-    lines.push(line);
-    // The last thing that uvu prints.
-    if (/^\\s*Duration: /.test(line)) report();
-  };
+  console[name] = (...values) => lines.push(values.map(show).join(' '));
 }
 addEventListener('error', (event) => report('uncaught ' + show(event.error ?? event.message)));
 addEventListener('unhandledrejection', (event) => report('unhandled ' + show(event.reason)));
-import('/test.js').catch((error) => report('cannot load: ' + show(error)));
+globalThis.UVU_DEFER = 1;
+globalThis.UVU_QUEUE = [[null]];
+import('/test.js').then(() => report(), (error) => report('cannot load: ' + show(error)));
 </script>`;
 
 const FLAGS = [
@@ -110,7 +117,7 @@ export async function runInChromium(
   timeout: number,
 ): Promise<BrowserRun> {
   const bundle = await build({
-    entryPoints: [file],
+    stdin: { contents: ENTRY(file), resolveDir: dirname(file) },
     bundle: true,
     format: 'esm',
     platform: 'browser',

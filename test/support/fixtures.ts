@@ -7,11 +7,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Layout } from '../../contract/contract.js';
 import type { InstrumentOptions } from '../../rewriter/types.js';
 
 interface Fixture {
   text: string;
   options?: InstrumentOptions;
+  /** Options of the inline layout alone. */
+  inline?: InstrumentOptions;
+  /** The layouts that the module can have. Default both. */
+  layouts?: readonly Layout[];
 }
 
 /** Memory, growth, globals of each number type, a table and segments that code can drop. */
@@ -71,10 +76,63 @@ const LOOP = `(module
       (i32.store (local.get 0) (i32.add (i32.load (local.get 0)) (i32.const 1)))
       (br $again))))`;
 
+/** Vectors, lanes, atomics; an imported memory and global, a start function, an exception that crosses calls. */
+const WIDE = `(module
+  (import "host" "memory" (memory 1 4))
+  (import "host" "global" (global $given (mut i32)))
+  (global $vector (mut v128) (v128.const i32x4 1 2 3 4))
+  (global $ref (mut externref) (ref.null extern))
+  (tag $oops (param i32))
+  (func $start (i32.store (i32.const 8) (i32.const 4711)))
+  (start $start)
+  (func (export "vector") (param i32)
+    (v128.store (local.get 0) (i8x16.splat (i32.const 255)))
+    (global.set $vector (i8x16.splat (i32.const 7))))
+  (func (export "lane") (param i32)
+    (v128.store16_lane 3 (local.get 0) (i16x8.splat (i32.const 0x1234))))
+  (func (export "sum") (result i32)
+    (i32.add (i32x4.extract_lane 0 (global.get $vector)) (i32x4.extract_lane 3 (global.get $vector))))
+  (func (export "atomics") (param i32)
+    (i32.atomic.store (local.get 0) (i32.const 5))
+    (drop (i64.atomic.rmw.add (i32.add (local.get 0) (i32.const 8)) (i64.const 6)))
+    (drop (i32.atomic.rmw.cmpxchg (i32.add (local.get 0) (i32.const 16)) (i32.const 0) (i32.const 7))))
+  (func (export "load64") (param i32) (result i64) (i64.load (local.get 0)))
+  (func (export "give") (param i32) (global.set $given (local.get 0)))
+  (func (export "hold") (param externref) (global.set $ref (local.get 0)))
+  (func (export "held") (result externref) (global.get $ref))
+  (func $throws (param i32) (i32.store (local.get 0) (i32.const 3)) (throw $oops (local.get 0)))
+  (func (export "catches") (param i32) (result i32)
+    (try (result i32)
+      (do (call $throws (local.get 0)) (i32.const 0))
+      (catch $oops)))
+  (func (export "throws") (param i32) (call $throws (local.get 0))))`;
+
+/** Two memories, one of 64 bits: only where an engine takes them. */
+const MEMORIES = `(module
+  (memory $a (export "a") 1)
+  (memory $b (export "b") 1 8)
+  (func (export "store") (param i32)
+    (i32.store $a (local.get 0) (i32.const 1))
+    (i32.store $b (local.get 0) (i32.const 2))
+    (memory.copy $a $b (i32.const 128) (local.get 0) (i32.const 4)))
+  (func (export "grow") (result i32) (memory.grow $b (i32.const 1)))
+  (func (export "size") (result i32) (memory.size $b)))`;
+
+const MEMORY64 = `(module
+  (memory (export "memory") i64 1 8)
+  (func (export "store") (param i64 i32) (i32.store (local.get 0) (local.get 1)))
+  (func (export "load") (param i64) (result i32) (i32.load (local.get 0)))
+  (func (export "grow") (param i64) (result i64) (memory.grow (local.get 0)))
+  (func (export "size") (result i64) (memory.size)))`;
+
 const FIXTURES: Record<string, Fixture> = {
-  state: { text: STATE, options: { region: 64, reserve: 16 * 65536 } },
-  bytes: { text: STATE, options: { region: 1, reserve: 16 * 65536 } },
+  state: { text: STATE, options: { region: 64 }, inline: { reserve: 16 * 65536 } },
+  bytes: { text: STATE, options: { region: 1 }, inline: { reserve: 16 * 65536 } },
   loop: { text: LOOP, options: { steps: true } },
+  wide: { text: WIDE },
+  checked: { text: STATE, inline: { checkLoads: true }, layouts: ['inline'] },
+  memories: { text: MEMORIES, layouts: ['separate'] },
+  memory64: { text: MEMORY64, layouts: ['separate'] },
 };
 
 /** Writes every fixture; needs the rewriter. */
@@ -82,13 +140,12 @@ export async function writeFixtures(): Promise<void> {
   const { instrument, toBinary } = await import('../../rewriter/index.js');
   const folder = fileURLToPath(new URL('../fixtures/', import.meta.url));
   mkdirSync(folder, { recursive: true });
-  for (const [name, { text, options }] of Object.entries(FIXTURES)) {
-    const plain = await toBinary(new TextEncoder().encode(text), `${name}.wat`);
+  for (const [name, fixture] of Object.entries(FIXTURES)) {
+    const plain = await toBinary(new TextEncoder().encode(fixture.text), `${name}.wat`);
     writeFileSync(join(folder, `${name}.plain.wasm`), plain);
-    for (const layout of ['separate', 'inline'] as const) {
-      const { reserve, ...rest } = options ?? {};
-      const given = { ...rest, layout, ...(layout === 'inline' && reserve !== undefined && { reserve }) };
-      writeFileSync(join(folder, `${name}.${layout}.wasm`), instrument(plain, given).wasm);
+    for (const layout of fixture.layouts ?? (['separate', 'inline'] as const)) {
+      const options = { ...fixture.options, ...(layout === 'inline' && fixture.inline), layout };
+      writeFileSync(join(folder, `${name}.${layout}.wasm`), instrument(plain, options).wasm);
     }
   }
 }
