@@ -1,6 +1,9 @@
 /**
  * Ends what runs too long. The guest counts its steps down (rewriter, option `steps`); when none are left it
  * calls the one function in its tick table, which adds more, or returns and lets the guest trap.
+ *
+ * That function has to be WebAssembly, so a module of 30 bytes is made for it. Where code may not be generated at
+ * run time (workerd) the table stays empty: the guest traps when its steps are used up, and no clock is read.
  */
 import { EXPORTS } from '../../contract/contract.js';
 import { BelayError } from '../../contract/errors.js';
@@ -44,8 +47,9 @@ const UNLIMITED = 2n ** 63n - 1n;
 const INTERVAL = 100_000;
 
 export class StepLimit {
-  /** 'steps' or 'deadline' once the guest was stopped. */
-  exceeded: 'steps' | 'deadline' | undefined;
+  private stopped: 'steps' | 'deadline' | undefined;
+  /** Whether the guest calls back when its steps are used up. */
+  private readonly ticking: boolean;
   private readonly steps: WebAssembly.Global;
   /** Steps not handed out yet, and how many are handed out at a time. */
   private left = Number.POSITIVE_INFINITY;
@@ -54,15 +58,38 @@ export class StepLimit {
 
   constructor(exports: WebAssembly.Exports) {
     this.steps = exports[EXPORTS.steps] as WebAssembly.Global;
-    const trampoline = new WebAssembly.Instance(new WebAssembly.Module(TRAMPOLINE), {
-      b: { t: () => this.tick() },
-    });
+    let module: WebAssembly.Module | undefined;
+    try {
+      module = new WebAssembly.Module(TRAMPOLINE);
+    } catch {
+      // Not allowed here; see above.
+    }
+    this.ticking = module !== undefined;
+    if (!module) return;
+    const trampoline = new WebAssembly.Instance(module, { b: { t: () => this.tick() } });
     (exports[EXPORTS.tick] as WebAssembly.Table).set(0, trampoline.exports.t);
   }
 
-  /** @throws ERR_BELAY_OPTION */
+  /** 'steps' or 'deadline' once the guest was stopped; a rollback and {@link set} clear it. */
+  get exceeded(): 'steps' | 'deadline' | undefined {
+    return this.ticking ? this.stopped : (this.steps.value as bigint) < 0n ? 'steps' : undefined;
+  }
+
+  /** What the guest used up stays used up. */
+  set exceeded(_: undefined) {
+    this.stopped = undefined;
+    if (!this.ticking && this.exceeded) this.steps.value = 0n;
+  }
+
+  /** @throws ERR_BELAY_OPTION; ERR_BELAY_ENGINE for a deadline where no clock is read */
   set(limits: Limits | undefined): void {
-    this.exceeded = undefined;
+    if (limits?.deadline !== undefined && !this.ticking) {
+      throw new BelayError(
+        'ERR_BELAY_ENGINE',
+        'this engine makes no WebAssembly at run time, so the guest cannot look at the clock: limit its steps instead',
+      );
+    }
+    this.stopped = undefined;
     if (!limits || (limits.steps === undefined && limits.deadline === undefined)) {
       this.left = this.deadline = Number.POSITIVE_INFINITY;
       this.steps.value = UNLIMITED;
@@ -91,8 +118,8 @@ export class StepLimit {
   }
 
   private tick(): void {
-    if (performance.now() >= this.deadline) this.exceeded = 'deadline';
-    else if (this.left <= 0) this.exceeded = 'steps';
+    if (performance.now() >= this.deadline) this.stopped = 'deadline';
+    else if (this.left <= 0) this.stopped = 'steps';
     else this.handOut();
   }
 }
