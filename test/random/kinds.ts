@@ -1,5 +1,6 @@
 /** The families of random modules. */
 import type { Tape } from '../support/generate.js';
+import { generateFlow } from '../support/generate-flow.js';
 import { generateStress } from '../support/generate-stress.js';
 import type { Kind } from './case.js';
 
@@ -14,12 +15,22 @@ const HAS_TRY_TABLE = WebAssembly.validate(
 
 const stress = (exceptions: 'none' | 'legacy' | 'new', name: string): Kind => ({
   name,
-  tape: 700,
+  tape: 6000,
   generate: (tape: Tape) => generateStress(tape, { exceptions }),
+});
+
+const flow = (exceptions: 'none' | 'legacy' | 'new', name: string): Kind => ({
+  name,
+  tape: 4000,
+  options: { oracle: true, optimize: true },
+  generate: (tape: Tape) => generateFlow(tape, exceptions),
 });
 
 export const KINDS: readonly Kind[] = [
   stress('none', 'stores'),
   stress('legacy', 'stores-try'),
   stress(HAS_TRY_TABLE ? 'new' : 'none', 'stores-try-table'),
+  flow('none', 'flow'),
+  flow('legacy', 'flow-try'),
+  flow(HAS_TRY_TABLE ? 'new' : 'none', 'flow-try-table'),
 ];

@@ -1,7 +1,7 @@
 /**
- * Adds exports to a module, so that all of its state can be compared: every memory, table and global, and for
- * v128 globals, whose value JavaScript cannot read, a function that returns both halves. Nothing is
- * renumbered, and code is untouched.
+ * Adds exports to a module, so that all of its state can be compared: every memory, table and global. Numbers
+ * and vectors in globals are read by functions, because an exported global is one that the host can change,
+ * which the rewriter has to allow for. Nothing is renumbered, and code is untouched.
  */
 import { parseModule, SECTION_ID, SECTION_ORDER } from '../../rewriter/wasm/module.js';
 import { Reader } from '../../rewriter/wasm/reader.js';
@@ -10,9 +10,12 @@ import { Writer } from '../../rewriter/wasm/writer.js';
 /** Exports added by {@link exposeState} begin like this. */
 export const STATE_PREFIX = 'state:';
 
-const V128 = 0x7b;
+const [V128, I64, I32] = [0x7b, 0x7e, 0x7f];
 
-/** Returns `bytes` with all state exported, as `state:memory:N`, `state:table:N`, `state:global:N`. */
+/**
+ * Returns `bytes` with all state exported, as `state:memory:N`, `state:table:N`, and `state:global:N` (for
+ * references) or `state:get:N` (a function that returns the value; two i64 for a v128).
+ */
 export function exposeState(bytes: Uint8Array): Uint8Array {
   const module = parseModule(bytes);
   const exports: Writer[] = [];
@@ -23,28 +26,35 @@ export function exposeState(bytes: Uint8Array): Uint8Array {
         .byte(kind)
         .u(index),
     );
-  const bodies: Writer[] = [];
+  const getters: { body: Writer; results: number[] }[] = [];
   for (const i of module.memories.keys()) add(`memory:${i}`, 2, i);
   for (const i of module.tables.keys()) add(`table:${i}`, 1, i);
   module.globals.forEach((global, i) => {
     if (!global.mutable) return;
-    if (global.type[0] !== V128) {
+    const type = global.type[0]!;
+    if (type < V128 || type > I32) {
       add(`global:${i}`, 3, i);
       return;
     }
-    add(`v128:${i}`, 0, module.functions.length + bodies.length);
-    const half = (lane: number) => (w: Writer) => w.byte(0x23).u(i).byte(0xfd, 0x1d, lane);
+    add(`get:${i}`, 0, module.functions.length + getters.length);
     const body = new Writer().u(0);
-    half(0)(body);
-    half(1)(body);
-    bodies.push(body.byte(0x0b));
+    for (let lane = 0; lane < (type === V128 ? 2 : 1); lane++) {
+      body.byte(0x23).u(i);
+      if (type === V128) body.byte(0xfd, 0x1d, lane);
+    }
+    getters.push({ body: body.byte(0x0b), results: type === V128 ? [I64, I64] : [type] });
   });
-  // Types of `() -> (i64, i64)`, functions and bodies go behind the module's own.
+  // Types, functions and bodies go behind the module's own.
   const appended: Record<number, Writer[]> = {
     [SECTION_ID.export]: exports,
-    [SECTION_ID.type]: bodies.length ? [new Writer().byte(0x60, 0, 2, 0x7e, 0x7e)] : [],
-    [SECTION_ID.function]: bodies.map(() => new Writer().u(module.types.length)),
-    [SECTION_ID.code]: bodies.map((body) => new Writer().sized(body)),
+    [SECTION_ID.type]: getters.map(({ results }) =>
+      new Writer()
+        .byte(0x60, 0)
+        .u(results.length)
+        .byte(...results),
+    ),
+    [SECTION_ID.function]: getters.map((_, i) => new Writer().u(module.types.length + i)),
+    [SECTION_ID.code]: getters.map(({ body }) => new Writer().sized(body)),
   };
   const out = new Writer(bytes.length + 1024).bytes(bytes.subarray(0, 8));
   const written = new Set<number>();

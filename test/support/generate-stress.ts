@@ -15,9 +15,12 @@ const PAGE = 65536;
 const FUEL = 0;
 const STACK = 1;
 const PARAMS = 3;
+/** The parameter that only decides. */
+const CHOICE = 2;
 const LOCALS = 5;
 const MOST_DEPTH = 6;
 const HELPERS = 3;
+const ENTRIES = 10;
 
 type Store = { op: number[]; width: number; value: number; lane?: number; atomic?: boolean };
 
@@ -44,6 +47,9 @@ const OFFSETS = [
 const DELTAS = [0, 4, 8, 16, -4, -8, 1, -1, -16, 12, 24, 32, 48, 64, -32, -64, 3, 60, 128];
 const WILD = [PAGE - 8, PAGE - 1, 2 * PAGE - 4, -4, -1, -64, 0x7ffffff0, -0x80000000, 3 * PAGE];
 
+/** Statements of dense modules, by their number in Stress.statement: control flow and stores off two bases. */
+const DENSE = [0, 0, 0, 0, 0, 0, 0, 7, 8, 10, 10, 10, 11, 11, 11, 13, 13, 15, 15, 15, 15, 14, 17, 18, 19, 21];
+
 /** An enclosing label, as branches see it. */
 interface Label {
   loop: boolean;
@@ -56,6 +62,12 @@ class Stress {
   private readonly helpers: number[] = [];
   private host = 0;
   private tag = 0;
+  /** Functions have frames on the C stack, as compilers emit them. */
+  private framed = false;
+  /** Most stores use two bases and three offsets, so that checks have much to do with each other. */
+  private bases: number[] = [];
+  private offsets: number[] = [];
+  private dense = false;
 
   constructor(
     private readonly tape: Tape,
@@ -67,12 +79,20 @@ class Stress {
     this.host = builder.importFunction('host', [I32], [I32]);
     builder.memory(1 + tape.below(2), 4);
     builder.global(I32, true, new Code().i32(0));
-    builder.global(I32, true, new Code().i32(4096));
+    builder.global(I32, true, new Code().i32(tape.pick([4096, 64, 200, PAGE - 16, 2 * PAGE - 32, 24])));
+    this.framed = tape.chance(128);
+    if (tape.chance(190)) {
+      this.bases = [tape.below(CHOICE), PARAMS + tape.below(LOCALS)];
+      this.offsets = Array.from({ length: 3 }, () => tape.pick(OFFSETS));
+      this.dense = tape.chance(170);
+    }
     if (this.features.exceptions !== 'none') this.tag = builder.tag([I32]);
-    const entries = [builder.fn([I32, I32, I32], [], 'run'), builder.fn([I32, I32, I32], [I32], 'work')];
+    const entries = Array.from({ length: ENTRIES }, (_, i) =>
+      builder.fn([I32, I32, I32], i % 4 === 1 ? [I32] : [], `run${i}`),
+    );
     for (let i = 0; i < HELPERS; i++) this.helpers.push(builder.fn([I32, I32, I32], i === 2 ? [I32] : []));
     entries.forEach((index, i) => {
-      builder.define(index, this.locals(), this.body(i === 1, true));
+      builder.define(index, this.locals(), this.body(i % 4 === 1, true));
     });
     this.helpers.forEach((index, i) => {
       builder.define(index, this.locals(), this.body(i === 2, false));
@@ -117,15 +137,12 @@ class Stress {
     const triples = Array.from({ length: 12 }, (_, i) => [
       bases[i]!,
       bases[(i * 7 + 3) % 12]! + 5,
-      [0, 1, 2, 3, 64, -1][i % 6],
+      [0, -1, 0x55, 0xaa, 0x0f, 0xf0, 1, 2, 0x33, 0xcc, 0xfe, 0x81][i],
     ]);
     return {
       wasm: builder.build(),
       exports: [
-        { name: 'run', args: triples },
-        { name: 'work', args: triples },
-        { name: 'run', args: triples },
-        { name: 'work', args: triples },
+        ...entries.map((_, i) => ({ name: `run${i}`, args: triples })),
         { name: 'grow', args: [[1], [0], [9]] },
         { name: 'load', args: [[0], [PAGE - 8], [PAGE], [2 * PAGE - 8]] },
       ],
@@ -148,13 +165,20 @@ class Stress {
 
   private body(result: boolean, entry: boolean): Code {
     const code = new Code(512);
+    const frame = PARAMS + LOCALS - 1;
+    const size = this.tape.pick([16, 48, 32, 144, 1024]);
+    // First of all, for that is where the rewriter looks for the stack pointer.
+    if (this.framed) code.op(0x23).u(STACK).i32(size).op(0x6b).tee(frame).op(0x24).u(STACK);
     if (!entry) this.burn(code, result);
     // Locals begin as addresses of their own now and then.
     for (let i = 0; i < 3; i++) {
       if (this.tape.chance(128)) this.address(code, 1).set(PARAMS + i);
     }
-    const budget = { statements: entry ? 24 : 8 };
-    this.block(code, [{ loop: false, brings: result ? 1 : 0 }], budget, 0);
+    const budget = { statements: entry ? 30 : 12 };
+    const labels = [{ loop: false, brings: result ? 1 : 0 }];
+    if (this.framed) for (let i = this.tape.below(4); i > 0; i--) this.store(code, labels, 2, frame);
+    this.block(code, labels, budget, 0);
+    if (this.framed) code.get(frame).i32(size).op(0x6a, 0x24).u(STACK);
     if (result) this.value(code, I32, [], 1);
     return code;
   }
@@ -168,18 +192,27 @@ class Stress {
   }
 
   private block(code: Code, labels: Label[], budget: { statements: number }, depth: number): void {
-    const most = 2 + this.tape.below(6);
+    const most = (depth ? 2 : 10) + this.tape.below(6);
     for (let i = 0; i < most && this.tape.left && budget.statements > 0; i++) {
       budget.statements--;
       this.statement(code, labels, budget, depth);
     }
   }
 
+  /** A block that may end with an early exit. */
+  private arm(code: Code, labels: Label[], budget: { statements: number }, depth: number): void {
+    this.block(code, labels, budget, depth);
+    if (!this.tape.chance(70)) return;
+    const target = this.tape.below(labels.length);
+    if (labels[target]!.brings) code.i32(4);
+    code.op(0x0c).u(target);
+  }
+
   private statement(code: Code, labels: Label[], budget: { statements: number }, depth: number): void {
     const { tape } = this;
     const deep = depth < MOST_DEPTH;
     const inner = (label: Label) => [label, ...labels];
-    switch (tape.below(24)) {
+    switch (this.dense ? tape.pick(DENSE) : tape.below(24)) {
       case 0:
       case 1:
       case 2:
@@ -216,10 +249,10 @@ class Stress {
         if (!deep) return;
         this.condition(code, depth);
         code.op(0x04, 0x40);
-        this.block(code, inner({ loop: false, brings: 0 }), budget, depth + 1);
+        this.arm(code, inner({ loop: false, brings: 0 }), budget, depth + 1);
         if (tape.chance(140)) {
           code.op(0x05);
-          this.block(code, inner({ loop: false, brings: 0 }), budget, depth + 1);
+          this.arm(code, inner({ loop: false, brings: 0 }), budget, depth + 1);
         }
         code.op(0x0b);
         return;
@@ -252,7 +285,7 @@ class Stress {
         // br or br_if
         const target = tape.below(labels.length);
         const { brings } = labels[target]!;
-        if (tape.chance(200)) {
+        if (depth < 2 || tape.chance(225)) {
           if (brings) code.i32(5);
           this.condition(code, depth);
           code.op(0x0d).u(target);
@@ -300,10 +333,20 @@ class Stress {
       case 21: {
         // The C stack: global.get, subtract, frame stores, global.set.
         const frame = this.anyLocal();
-        code.op(0x23).u(STACK).i32(32).op(0x6b).tee(frame).op(0x24).u(STACK);
-        this.store(code, labels, depth, frame);
-        this.store(code, labels, depth, frame);
-        code.get(frame).i32(32).op(0x6a, 0x24).u(STACK);
+        const size = tape.pick([32, 16, 48, 8, 100, 2000, 0, -16]);
+        code.op(0x23).u(STACK).i32(size).op(0x6b).tee(frame).op(0x24).u(STACK);
+        for (let i = 0; i < 1 + tape.below(3); i++) this.store(code, labels, depth, frame);
+        if (tape.chance(40)) {
+          this.block(code, labels, budget, depth + 1);
+          code.get(frame);
+        } else if (tape.below(6) === 1) {
+          // Any value at all, as alloca, longjmp and switches of stacks set it.
+          this.address(code, depth);
+        } else {
+          code.get(frame);
+        }
+        if (!tape.chance(20)) code.i32(size).op(0x6a);
+        code.op(0x24).u(STACK);
         return;
       }
       case 22: {
@@ -346,7 +389,9 @@ class Stress {
   }
 
   private anyLocal(): number {
-    return this.tape.below(PARAMS + LOCALS);
+    if (this.bases.length && this.tape.chance(200)) return this.tape.pick(this.bases);
+    const local = this.tape.below(PARAMS + LOCALS);
+    return local === CHOICE ? 0 : local;
   }
 
   private condition(code: Code, depth: number): void {
@@ -385,11 +430,10 @@ class Stress {
   /** An i32 address on the stack; often in bounds. */
   private address(code: Code, depth: number): Code {
     const { tape } = this;
-    const choice = tape.below(16);
+    const choice = tape.below(24);
     if (depth > MOST_DEPTH + 2) return code.get(this.anyLocal());
+    if (this.dense && tape.chance(180)) return code.get(tape.pick(this.bases));
     switch (choice) {
-      default:
-        return code.get(this.anyLocal());
       case 6:
       case 7:
         return code.get(this.anyLocal()).i32(tape.pick(DELTAS)).op(0x6a);
@@ -418,6 +462,8 @@ class Stress {
         code.get(this.anyLocal()).get(this.anyLocal());
         this.condition(code, depth + 2);
         return code.op(0x1b);
+      default:
+        return code.get(this.anyLocal());
     }
   }
 
@@ -428,7 +474,7 @@ class Stress {
       code.get(this.anyLocal()).op(0xfd, 0x11);
       return;
     }
-    const choice = tape.below(12);
+    const choice = this.dense && tape.chance(200) ? 0 : tape.below(12);
     if (choice === 9 && depth < MOST_DEPTH) {
       // A block that stores and may be left early.
       code.op(0x02, I32);
@@ -465,9 +511,10 @@ class Stress {
   }
 
   private access(code: Code, store: Store): void {
-    const offset = this.tape.chance(6)
-      ? this.tape.pick([65530, 0xffffffff, 0x80000000, 131072])
-      : this.tape.pick(OFFSETS);
+    const { tape, offsets } = this;
+    const offset = tape.chance(4)
+      ? tape.pick([65530, 0xffffffff, 0x80000000, 131072])
+      : tape.pick(offsets.length && tape.chance(200) ? offsets : OFFSETS);
     code.memory(store.op, offset, 0, 0, store.lane);
   }
 
@@ -479,7 +526,8 @@ class Stress {
       code.call(this.host).set(this.anyLocal());
       return;
     }
-    for (let i = 0; i < 3; i++) this.address(code, depth + 2);
+    for (let i = 0; i < 2; i++) this.address(code, depth + 2);
+    code.get(CHOICE).i32(tape.byte()).op(0x73);
     code.call(this.helpers[which]!);
     if (which === 2) code.set(this.anyLocal());
   }

@@ -21,7 +21,7 @@ export type Subject = Guest | WebAssembly.Instance;
 export interface Snapshot {
   /** Each memory's bytes, as far as the guest sees them. */
   memories: Map<string, Uint8Array>;
-  /** Values as JavaScript sees them; v128 as two bigints. */
+  /** Values as JavaScript sees them; v128 as two bigints in a string. */
   globals: Map<string, unknown>;
   tables: Map<string, unknown[]>;
 }
@@ -73,8 +73,9 @@ export function snapshot(subject: Subject, more: Record<string, WebAssembly.Expo
       const elements: unknown[] = [];
       for (let i = 0; i < length; i++) elements.push(read(() => value.get(i)));
       result.tables.set(name, elements);
-    } else if (name.startsWith(`${STATE_PREFIX}v128:`)) {
-      result.globals.set(name, (value as () => bigint[])().join());
+    } else if (name.startsWith(`${STATE_PREFIX}get:`)) {
+      const got = (value as () => unknown)();
+      result.globals.set(name, Array.isArray(got) ? got.join() : got);
     }
   }
   return result;
