@@ -49,6 +49,7 @@ export function instrumentReport(output: string, report: Report, cached: boolean
       ['checks inserted', count(report.checksInserted) + percent(report.checksInserted, stores)],
       ['checks merged', count(report.checksMerged) + percent(report.checksMerged, stores)],
       ['checks removed', count(report.checksRemoved) + percent(report.checksRemoved, stores)],
+      ['in stack frames', count(report.checksStack) + percent(report.checksStack, stores)],
       ['unreachable', count(report.unreachable) + percent(report.unreachable, stores)],
       ['other changes', `${count(report.calls)} (bulk operations, tables, segments)`],
       ['branch hints', count(report.branchHints)],

@@ -9,7 +9,7 @@
 export type { Contract, Layout } from '../contract/contract.js';
 export { BelayError, type BelayErrorCode } from '../contract/errors.js';
 export { inspect } from './inspect.js';
-export { instrument } from './instrument.js';
+export { instrument, RefusedError } from './instrument.js';
 export { DEFAULT_REGION } from './options.js';
 export { isBinary, toBinary } from './text.js';
 export * from './types.js';

@@ -46,6 +46,7 @@ test('a file to a file, with a report for people', () =>
       'checks inserted',
       'checks merged',
       'checks removed',
+      'in stack frames',
       'size',
     ]) {
       assert.match(run.out, new RegExp(`^ {2}${row}`, 'm'));
