@@ -109,7 +109,7 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
   const saveRegion = `
   (local.set $a (${A}.shl (local.get $q) (${A}.const ${S})))
   (i32.store8 ${t} offset=${T} (local.get $q) (select (i32.const -1) (i32.const 1)
-    (i32.and ${exact} (${A}.eq (${A}.add (local.get $a) (${A}.const ${region})) ${bytes}))))
+    (${A}.eq (local.get $q) (global.get $edge${k}))))
   (local.set $b (${A}.shr_u (local.get $a) (${A}.const ${B})))
   (local.set $s ${headOf('(local.get $b)')})
   ;; The block joins the dirty list unless it is in it (without a branch).
@@ -196,6 +196,7 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
       (i32.store8 ${t} offset=${T} (local.get $q) (i32.const 1))
       ${g.tails ? copy16(shadowOf('(local.get $a)'), P, s, '(local.get $a)', 0, m) : ''}))))
   (global.set $pages${k} (local.get $n))
+  (call $findEdge${k})
   ${
     spec.stack && k === 0
       ? `;; What was said to be saved of a stack beyond the end of memory has to be, now that it exists.
@@ -218,7 +219,8 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
   (if (${A}.ne (local.get $n) (global.get $real${k})) (then
     (if (i32.eqz (call $ensure${k} (local.get $n))) (then (unreachable)))
     (call $extend${k} (${A}.add (global.get $pages${k}) (${A}.sub (local.get $n) (global.get $real${k}))))
-    (global.set $real${k} (local.get $n)))))
+    (global.set $real${k} (local.get $n))
+    (call $findEdge${k}))))
 (func $setup${k}
   (global.set $real${k} (memory.size ${m}))
   (global.set $pages${k} (memory.size ${m}))
@@ -236,7 +238,7 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
   (local.get $old))`;
   const inlineOnly = `
 (func $sync${k})
-(func $setup${k} (global.set $pages${k} (${A}.const ${memory.initialPages})))
+(func $setup${k} (global.set $pages${k} (${A}.const ${memory.initialPages})) (call $findEdge${k}))
 (func $grow${k} (export "grow${k}") ${address('$delta')} (result ${A}) (local $old ${A}) (local $n ${A})
   (local.set $old (global.get $pages${k}))
   (local.set $n (${A}.add (local.get $old) (local.get $delta)))
@@ -254,6 +256,10 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
 (global $pages${k} (export "pages${k}") (mut ${A}) (${A}.const 0))
 (global $kept${k} (mut ${A}) (${A}.const 0))
 (global $dirty${k} (mut ${A}) (${A}.const 1))
+;; The last region, where stores across the end of memory have to be noticed; otherwise none.
+(global $edge${k} (mut ${A}) (${A}.const -1))
+(func $findEdge${k}
+  (global.set $edge${k} (select (${A}.sub (${A}.shr_u ${bytes} (${A}.const ${S})) (${A}.const 1)) (${A}.const -1) ${exact})))
 ${extend}
 ${inline ? inlineOnly : separateOnly}
 (func $size${k} (export "size${k}") (result ${A}) (global.get $pages${k}))
@@ -345,7 +351,8 @@ ${
   ${restoreTail})
 (func $rollback${k} ${walkLocals}
   (call $sync${k})${walk(restoreTagged)}
-  (global.set $pages${k} (global.get $kept${k})))
+  (global.set $pages${k} (global.get $kept${k}))
+  (call $findEdge${k}))
 ${spec.stack && k === 0 ? stackText(S) : ''}
 ${spec.oracle ? oracleText(g, A, k, tag, bytes) : ''}`;
 }
