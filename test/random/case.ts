@@ -13,6 +13,7 @@ import {
   compareOutcomes,
   Difference,
   Exhausted,
+  NotInstantiated,
   type Outcome,
   show,
   Twins,
@@ -27,7 +28,7 @@ export interface Kind {
   options?: InstrumentOptions;
   /** Needs several memories or 64-bit ones: cases are of layout 'separate'. */
   separate?: boolean;
-  generate(tape: Tape): Generated;
+  generate(tape: Tape): Generated | Promise<Generated>;
 }
 
 export interface CaseResult {
@@ -62,12 +63,12 @@ export function drawOptions(tape: Tape, kind: Kind): InstrumentOptions {
 }
 
 /** Runs the case that `bytes` stand for. @throws whatever shows that instrumentation is wrong */
-export function runCase(kind: Kind, bytes: Uint8Array): CaseResult {
+export async function runCase(kind: Kind, bytes: Uint8Array): Promise<CaseResult> {
   const script = new Tape(bytes.subarray(0, SCRIPT_BYTES));
   const options = drawOptions(script, kind);
   const result: CaseResult = { calls: 0, traps: 0, rollbacks: 0, layout: options.layout! };
   try {
-    new Run(kind.generate(new Tape(bytes.subarray(SCRIPT_BYTES))), script, options, result).run();
+    new Run(await kind.generate(new Tape(bytes.subarray(SCRIPT_BYTES))), script, options, result).run();
   } catch (error) {
     if (error instanceof Exhausted) result.inconclusive = 'the stack ran out';
     else if (error instanceof Inconclusive) result.inconclusive = error.message;
@@ -77,12 +78,13 @@ export function runCase(kind: Kind, bytes: Uint8Array): CaseResult {
 }
 
 /** What a case consists of, for people: options and the module's bytes. */
-export function describeCase(
+export async function describeCase(
   kind: Kind,
   bytes: Uint8Array,
-): { options: InstrumentOptions; wasm: Uint8Array } {
+): Promise<{ options: InstrumentOptions; wasm: Uint8Array }> {
   const options = drawOptions(new Tape(bytes.subarray(0, SCRIPT_BYTES)), kind);
-  return { options, wasm: kind.generate(new Tape(bytes.subarray(SCRIPT_BYTES))).wasm };
+  const { wasm } = await kind.generate(new Tape(bytes.subarray(SCRIPT_BYTES)));
+  return { options, wasm };
 }
 
 class Run {
@@ -108,9 +110,8 @@ class Run {
     } catch (error) {
       if (error instanceof BelayError && error.code === 'ERR_BELAY_REFUSED')
         throw new Inconclusive('refused');
-      if (error instanceof BelayError || error instanceof Difference || error instanceof TypeError)
-        throw error;
-      throw new Inconclusive('the original does not instantiate');
+      if (error instanceof NotInstantiated) throw new Inconclusive('the original does not instantiate');
+      throw error;
     }
     this.sameLogs();
   }

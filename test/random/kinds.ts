@@ -1,7 +1,10 @@
 /** The families of random modules. */
+
+import { HAS_MEMORIES } from '../support/engines-skip.js';
 import type { Tape } from '../support/generate.js';
 import { generateFlow } from '../support/generate-flow.js';
 import { generateStress } from '../support/generate-stress.js';
+import { generateTtf } from '../support/generate-ttf.js';
 import type { Kind } from './case.js';
 
 /** Whether this engine takes try_table. */
@@ -33,4 +36,19 @@ export const KINDS: readonly Kind[] = [
   flow('none', 'flow'),
   flow('legacy', 'flow-try'),
   flow(HAS_TRY_TABLE ? 'new' : 'none', 'flow-try-table'),
+  {
+    name: 'wasm-opt',
+    tape: 4000,
+    generate: (tape) => generateTtf(tape, { exceptions: HAS_TRY_TABLE }),
+  },
+  ...(HAS_MEMORIES
+    ? [
+        {
+          name: 'wasm-opt-memories',
+          tape: 4000,
+          separate: true,
+          generate: (tape: Tape) => generateTtf(tape, { exceptions: HAS_TRY_TABLE, memories: true }),
+        },
+      ]
+    : []),
 ];

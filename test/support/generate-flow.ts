@@ -108,9 +108,18 @@ class Flow {
   private statement(depth: number): void {
     const { code, tape } = this;
     const choice = tape.below(20);
-    if (choice < 6 || (depth > 5 && choice > 10)) return this.store();
-    if (choice < 9) return this.assign();
-    if (choice < 12) return this.branch(true);
+    if (choice < 6 || (depth > 5 && choice > 10)) {
+      this.store();
+      return;
+    }
+    if (choice < 9) {
+      this.assign();
+      return;
+    }
+    if (choice < 12) {
+      this.branch(true);
+      return;
+    }
     if (choice === 12) {
       // br_table, behind a condition so that code after it lives
       this.condition();
@@ -146,7 +155,10 @@ class Flow {
       code.op(0x0b);
       return;
     }
-    if (choice === 17 && this.exceptions !== 'none') return this.exception(depth);
+    if (choice === 17 && this.exceptions !== 'none') {
+      this.exception(depth);
+      return;
+    }
     if (choice === 18 && this.exceptions !== 'none') {
       // May throw.
       code

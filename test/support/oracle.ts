@@ -235,6 +235,11 @@ export class Exhausted extends Error {
   override name = 'Exhausted';
 }
 
+/** Neither the original nor the instrumented module instantiates. */
+export class NotInstantiated extends Error {
+  override name = 'NotInstantiated';
+}
+
 /** An instrumented module, and the original, in the same state. */
 export class Twins {
   readonly guest: Guest;
@@ -249,7 +254,7 @@ export class Twins {
 
   /**
    * @param bytes the original, a binary
-   * @throws Difference where one instantiates and the other does not; whatever both throw
+   * @throws Difference where one instantiates and the other does not; NotInstantiated
    */
   constructor(bytes: Uint8Array, options: TwinOptions = {}) {
     const exposed = options.expose === false ? bytes : exposeState(bytes);
@@ -268,7 +273,7 @@ export class Twins {
     );
     if ('error' in plain || 'error' in guest) {
       const of = (x: typeof plain | typeof guest) => ('error' in x ? String(x.error) : 'instantiated');
-      if ('error' in plain && 'error' in guest) throw plain.error;
+      if ('error' in plain && 'error' in guest) throw new NotInstantiated(of(plain));
       throw new Difference(`the original: ${of(plain)}; instrumented: ${of(guest)}`);
     }
     this.plain = plain.value;
