@@ -10,8 +10,22 @@ import { Imm, OP } from './wasm/opcodes.js';
 import { Reader } from './wasm/reader.js';
 import { Writer } from './wasm/writer.js';
 
+/** Support modules by their text: assembling one takes longer than all the rest does for a small module. */
+const assembled = new Map<string, Module>();
+const MOST_ASSEMBLED = 64;
+
 /** Parses support text. @throws when the text is wrong, which is a bug of this package. */
 export function assemble(text: string): Module {
+  let module = assembled.get(text);
+  if (!module) {
+    module = parseText(text);
+    if (assembled.size >= MOST_ASSEMBLED) assembled.delete(assembled.keys().next().value!);
+    assembled.set(text, module);
+  }
+  return module;
+}
+
+function parseText(text: string): Module {
   const parsed = binaryen.parseText(text);
   try {
     // CompactImports is a feature bit that the package's types do not name yet.

@@ -19,8 +19,7 @@
  * above top, or where it cannot be told, a new range begins at it ($restack). A pointer that is lowered below
  * zero, by a stack overflow, wraps around to above top: then all of memory is saved, once.
  *
- * Which global it is, is a guess (the name `__stack_pointer`, or else the one that most functions lower by a
- * constant), and may be wrong: then more is saved than need be, never less.
+ * Which global it is, is a guess (the one that most functions lower by a constant), and may be wrong: then more is saved than need be, never less.
  *
  * Not handled: the inline layout, where a frame beyond the guest's memory must trap at its own store; a
  * pointer that is exported or imported, because the host could set it; frames above 1 MiB; stores below the

@@ -9,7 +9,7 @@ import { findStackPointer } from './stack.js';
 import type { Refusal } from './types.js';
 import { UnknownInstruction } from './wasm/decode.js';
 import { functionNames, type Module, parseModule } from './wasm/module.js';
-import { OP } from './wasm/opcodes.js';
+import { OP, STACK_SWITCHING } from './wasm/opcodes.js';
 
 export interface Survey {
   module: Module;
@@ -79,10 +79,13 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
       f = findWrites(module, i, wantLoads, stackPointer);
     } catch (error) {
       if (!(error instanceof UnknownInstruction)) throw invalid(error, label(i));
+      const switching = STACK_SWITCHING.get(error.opcode);
       refusals.push({
-        reason: 'an instruction that is not known may change state',
+        reason: switching
+          ? 'a suspended computation would outlive the checkpoint'
+          : 'an instruction that is not known may change state',
         function: label(i),
-        instruction: `0x${error.opcode.toString(16)}`,
+        instruction: switching ?? `0x${error.opcode.toString(16)}`,
         offset: error.offset,
       });
       found.push(undefined);
@@ -91,9 +94,7 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
     found.push(f);
     for (const { at, op } of f.refused) {
       refusals.push({
-        reason: /^(struct|array)/.test(op.name)
-          ? 'a garbage-collected object is mutated, and objects are not checkpointed'
-          : 'a suspended computation would outlive the checkpoint',
+        reason: 'a garbage-collected object is mutated, and objects are not checkpointed',
         function: label(i),
         instruction: op.name,
         offset: at,

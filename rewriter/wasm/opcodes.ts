@@ -266,17 +266,6 @@ define(OP.ref_func, 'ref.func', Imm.Index, 0, 1);
 define(0xd3, 'ref.eq', Imm.None, 2, 1);
 define(0xd4, 'ref.as_non_null', Imm.None, 1, 1);
 
-// --- stack switching: a suspended computation would outlive the epoch it began in ---
-for (const [code, name] of [
-  [0xe0, 'cont.new'],
-  [0xe1, 'cont.bind'],
-  [0xe2, 'suspend'],
-  [0xe3, 'resume'],
-  [0xe4, 'resume_throw'],
-  [0xe5, 'switch'],
-] as const)
-  define(code, name, Imm.None, 0, 0, Role.Refused);
-
 // --- garbage-collected objects: reading is fine, mutating is not ---
 const gc: [number, string, Imm, number, number, Role?][] = [
   [0, 'struct.new', Imm.Index, 0, 1],
@@ -435,6 +424,20 @@ shapes.forEach(([name, width, value], i) => {
   const cmpxchg = `${atomic('.rmw')}.cmpxchg`;
   define(0xfe0048 + i, cmpxchg, Imm.Mem, 3, 1, Role.Store, { width, value, operands: 2 });
 });
+
+/**
+ * Stack switching. What follows these opcodes is not decoded, because a module with one of them is refused: a
+ * suspended computation would outlive the epoch it began in.
+ */
+export const STACK_SWITCHING: ReadonlyMap<number, string> = new Map([
+  [0xe0, 'cont.new'],
+  [0xe1, 'cont.bind'],
+  [0xe2, 'suspend'],
+  [0xe3, 'resume'],
+  [0xe4, 'resume_throw'],
+  [0xe5, 'resume_throw_ref'],
+  [0xe6, 'switch'],
+]);
 
 /** The instruction with this (combined) opcode, or undefined for one that is not known. */
 export function lookup(code: number): Op | undefined {

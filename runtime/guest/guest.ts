@@ -139,10 +139,25 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
   /** Rolls back, and returns what to throw. */
   private failed(error: unknown): unknown {
     const exceeded = this.steps?.exceeded;
+    const store = this.contract.oracle ? this.unsavedStore() : undefined;
+    if (store) {
+      return new BelayError(
+        'ERR_BELAY_ORACLE',
+        `${store} wrote a byte that was not saved: this is a bug in Belay, please report it with the module`,
+        { cause: error },
+      );
+    }
     this.rollback();
     if (!exceeded) return error;
     const what = exceeded === 'steps' ? 'used up its steps' : 'ran past its deadline';
     return new BelayError('ERR_BELAY_OVERRUN', `the guest ${what} and was rolled back`, { cause: error });
+  }
+
+  /** Debug builds: the store that the oracle stopped at. */
+  private unsavedStore(): string | undefined {
+    const value = (name: string) => (this.instance.exports[name] as WebAssembly.Global).value as number;
+    const fn = value(EXPORTS.oracleFunction);
+    return fn < 0 ? undefined : `store ${value(EXPORTS.oracleStore)} of function ${fn}`;
   }
 
   write(pointer: Pointer, bytes: Uint8Array, memory = 0): void {
