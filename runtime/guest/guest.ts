@@ -153,11 +153,15 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
     return new BelayError('ERR_BELAY_OVERRUN', `the guest ${what} and was rolled back`, { cause: error });
   }
 
-  /** Debug builds: the store that the oracle stopped at. */
+  /** Debug builds: the store that the oracle stopped at, told once. */
   private unsavedStore(): string | undefined {
-    const value = (name: string) => (this.instance.exports[name] as WebAssembly.Global).value as number;
-    const fn = value(EXPORTS.oracleFunction);
-    return fn < 0 ? undefined : `store ${value(EXPORTS.oracleStore)} of function ${fn}`;
+    const [fn, store] = [EXPORTS.oracleFunction, EXPORTS.oracleStore].map(
+      (name) => this.instance.exports[name] as WebAssembly.Global,
+    );
+    if (fn!.value < 0) return undefined;
+    const found = `store ${store!.value} of function ${fn!.value}`;
+    fn!.value = -1;
+    return found;
   }
 
   write(pointer: Pointer, bytes: Uint8Array, memory = 0): void {
