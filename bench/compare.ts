@@ -31,7 +31,7 @@ export interface Effort {
   warm: [least: number, most: number];
 }
 
-export const FULL: Effort = { rounds: 31, batch: 10e6, warm: [1e9, 4e9] };
+export const FULL: Effort = { rounds: 31, batch: 10e6, warm: [0.6e9, 1.8e9] };
 export const QUICK: Effort = { rounds: 3, batch: 3e6, warm: [0.05e9, 0.1e9] };
 
 export interface Compared {

@@ -53,8 +53,10 @@ function check(subject: Subject, plain: Running, instrumented: Running): void {
   const nothing = () => {};
   const guest = instrumented.guest!;
   const expected = results(plain, nothing, nothing);
+  plain.conclude?.();
   plain.tidy();
   const got = results(instrumented, () => guest.checkpoint(), nothing);
+  instrumented.conclude?.();
   instrumented.tidy();
   if (got !== expected) throw new Error(`${subject.name}: results differ: ${expected} and ${got}`);
   guest.checkpoint();
@@ -76,6 +78,7 @@ function untouched(running: Running) {
   return (count: number) => {
     const start = now();
     for (let n = 0; n < count; n++) sink += running.request(n);
+    running.conclude?.();
     const time = now() - start;
     running.tidy();
     return time;
@@ -88,6 +91,7 @@ function instrumented(running: Running) {
     guest.checkpoint();
     const start = now();
     for (let n = 0; n < count; n++) sink += running.request(n);
+    running.conclude?.();
     const time = now() - start;
     running.tidy();
     return time;
@@ -102,6 +106,7 @@ function checkpointed(running: Running) {
       guest.checkpoint();
       sink += running.request(n);
     }
+    running.conclude?.();
     const time = now() - start;
     running.tidy();
     return time;
@@ -132,6 +137,7 @@ function copied(running: Running) {
       copy.set(memory);
       sink += running.request(n);
     }
+    running.conclude?.();
     const time = now() - start;
     running.tidy();
     return time;
@@ -163,6 +169,7 @@ function regionsOf(running: Running): number {
     guest.checkpoint();
   }
   const saved = guest.stats().regionsSaved - before;
+  running.conclude?.();
   running.tidy();
   return saved / count;
 }

@@ -30,6 +30,8 @@ export interface Running {
    * every copy that was sent the same requests.
    */
   request(n: number): number;
+  /** Work that the requests of a batch have in common, and that counts: it is timed at the end of each. */
+  conclude?(): void;
   /** After a batch: brings the program back to the size it had, so that the next batch finds the same. */
   tidy(): void;
 }
