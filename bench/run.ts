@@ -33,6 +33,7 @@ async function main(): Promise<number> {
   const results = asked.from
     ? (JSON.parse(readFileSync(asked.from, 'utf8')) as Results)
     : emptyResults(asked.effort.rounds, asked.quick);
+  results.quick ||= asked.quick && !asked.reportOnly;
   const failed = asked.reportOnly ? 0 : await measure(results, asked.only, asked.effort);
   if (asked.json === '-') process.stdout.write(`${JSON.stringify(results, null, 1)}\n`);
   else if (asked.json) writeFileSync(asked.json, `${JSON.stringify(results, null, 1)}\n`);

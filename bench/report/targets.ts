@@ -128,7 +128,7 @@ function means(results: Results): Target[] {
           target: '≤ 1.10 (aim)',
           measured: figure(mean),
           met: mean <= 1.1,
-          why: `the checks that remain; most of them in ${worst!.subject} (${figure(worst!.result.modes[mode]!.ratio)}).`,
+          why: `${mode === 'checkpoint' ? 'checks before stores, and saving' : 'checks before stores'}; most in ${worst!.subject} (${figure(worst!.result.modes[mode]!.ratio)}).`,
         },
       ];
     });
