@@ -33,14 +33,24 @@ export function trackTable(table: WebAssembly.Table, i: number, exports: WebAsse
   const set = exports[EXPORTS.tableSet(i)] as unknown as Call;
   const grow = exports[EXPORTS.tableGrow(i)] as unknown as Call;
   const size = exports[EXPORTS.tableSize(i)] as unknown as Call;
-  own(table, 'set', (index: number, value: unknown = null) => {
+  // A value that is left out is undefined in a table of externrefs, and null in any other.
+  const withDefault = <T>(given: unknown[], call: (value: unknown) => T): T => {
+    if (given.length) return call(given[0]);
+    try {
+      return call(undefined);
+    } catch (error) {
+      if (error instanceof TypeError) return call(null);
+      throw error;
+    }
+  };
+  own(table, 'set', (index: number, ...value: unknown[]) => {
     if (!(index >= 0 && index < (size() as number))) {
       throw new RangeError(`WebAssembly.Table.set(): invalid address ${index}`);
     }
-    set(index, value);
+    withDefault(value, (v) => set(index, v));
   });
-  own(table, 'grow', (delta: number, value: unknown = null) => {
-    const old = grow(value, delta) as number;
+  own(table, 'grow', (delta: number, ...value: unknown[]) => {
+    const old = withDefault(value, (v) => grow(v, delta) as number);
     if (old === -1) throw new RangeError('WebAssembly.Table.grow(): failed to grow table');
     return old;
   });

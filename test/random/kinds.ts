@@ -8,7 +8,7 @@ import { generateTtf } from '../support/generate-ttf.js';
 import type { Kind } from './case.js';
 
 /** Whether this engine takes try_table. */
-const HAS_TRY_TABLE = WebAssembly.validate(
+export const HAS_TRY_TABLE = WebAssembly.validate(
   // (func (block (try_table (catch_all 0))))
   Uint8Array.of(
     ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 13, 1, 11, 0],
