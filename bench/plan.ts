@@ -57,13 +57,16 @@ const optionsFor = (subject: Subject, layout: Layout, more: InstrumentOptions = 
 
 /** Every task, in the order in which they are carried out. */
 export function plan(effort: Effort): Task[] {
-  const brief: Effort = { ...effort, rounds: Math.ceil(effort.rounds / 2) };
+  const half = Math.ceil(effort.rounds / 2);
+  const [least, most] = effort.warm;
+  const brief: Effort = { ...effort, rounds: half, warm: [(least * 2) / 3, (most * 2) / 3] };
   return [
     ...modules(effort),
     ...regions(brief),
     ...variants(brief),
-    ...micro(effort),
-    ...service(effort),
+    ...micro({ ...effort, rounds: half }),
+    // Requests and responses leave garbage: a batch has to see its share of collections.
+    ...service({ ...effort, batch: effort.batch * 2.5 }),
     ...rewriter(),
   ];
 }

@@ -45,9 +45,8 @@ export interface MicroPoint {
 
 export interface MicroResult {
   points: (MicroPoint & {
-    /** Nanoseconds of it all, and of the stores alone, in the same (instrumented) code. */
+    /** Nanoseconds of it all. */
     nanoseconds: number;
-    stores: number;
   })[];
 }
 

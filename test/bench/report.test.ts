@@ -73,7 +73,6 @@ const measured: Measured[] = [
         region: 64,
         file: 'x',
         nanoseconds: 40 * point.dirty,
-        stores: 1,
       })),
     },
   },
