@@ -3,6 +3,7 @@
 import { HAS_MEMORIES } from '../support/engines-skip.js';
 import type { Tape } from '../support/generate.js';
 import { generateFlow } from '../support/generate-flow.js';
+import { generateState } from '../support/generate-state.js';
 import { generateStress } from '../support/generate-stress.js';
 import { generateTtf } from '../support/generate-ttf.js';
 import type { Kind } from './case.js';
@@ -36,6 +37,7 @@ export const KINDS: readonly Kind[] = [
   flow('none', 'flow'),
   flow('legacy', 'flow-try'),
   flow(HAS_TRY_TABLE ? 'new' : 'none', 'flow-try-table'),
+  { name: 'state', tape: 1200, generate: (tape) => generateState(tape, false) },
   {
     name: 'wasm-opt',
     tape: 4000,
@@ -43,6 +45,12 @@ export const KINDS: readonly Kind[] = [
   },
   ...(HAS_MEMORIES
     ? [
+        {
+          name: 'state-memories',
+          tape: 1200,
+          separate: true,
+          generate: (tape: Tape) => generateState(tape, true),
+        },
         {
           name: 'wasm-opt-memories',
           tape: 4000,
