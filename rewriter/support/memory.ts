@@ -387,11 +387,21 @@ export function copyText(spec: SupportSpec, d: number, s: number): string {
   const F = type(spec.memories[s]!.geometry);
   const N = D === 'i64' && F === 'i64' ? 'i64' : 'i32';
   const as = (want: string) => (want === N ? '(local.get $n)' : '(i64.extend_i32_u (local.get $n))');
+  // Binaryen has no memory.copy between memories of different address types. They cannot overlap.
+  const copy =
+    D === F
+      ? `(memory.copy $m${d} $m${s} (local.get $a) (local.get $from) (local.get $n))`
+      : `(loop $bytes (if (local.get $n) (then
+    (i32.store8 $m${d} (local.get $a) (i32.load8_u $m${s} (local.get $from)))
+    (local.set $a (${D}.add (local.get $a) (${D}.const 1)))
+    (local.set $from (${F}.add (local.get $from) (${F}.const 1)))
+    (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+    (br $bytes))))`;
   return `
 (func (export "copy${d}_${s}") (param $a ${D}) (param $from ${F}) (param $n ${N})
   (call $within${s} (local.get $from) ${as(F)})
   (call $touch${d} (local.get $a) ${as(D)})
-  (memory.copy $m${d} $m${s} (local.get $a) (local.get $from) (local.get $n)))`;
+  ${copy})`;
 }
 
 export function initText(spec: SupportSpec, segment: number, memory: number): string {
