@@ -104,10 +104,21 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
       writes[op.name] = (writes[op.name] ?? 0) + 1;
       if (memory >= module.memories.length) throw invalid(undefined, label(i));
     }
-    for (const { op, code, a, b } of f.states) {
+    for (const { at, op, code, a, b } of f.states) {
       if (!READS.has(code)) writes[op.name] = (writes[op.name] ?? 0) + 1;
       if (code === OP.table_set || code === OP.table_fill || code === OP.table_grow) mutatedTables.add(a);
-      if (code === OP.table_grow) grownTables.add(a);
+      if (code === OP.table_grow) {
+        grownTables.add(a);
+        // A table cannot shrink, and what a rollback takes away cannot be made null here.
+        if (module.tables[a]?.type[0] === 0x64) {
+          refusals.push({
+            reason: `table ${a} grows, and its elements cannot be null: after a rollback they could still be called`,
+            function: label(i),
+            instruction: op.name,
+            offset: at,
+          });
+        }
+      }
       if (code === OP.table_copy) mutatedTables.add(a);
       if (code === OP.table_init) mutatedTables.add(b);
       if (code === OP.data_drop) droppedData.add(a);
