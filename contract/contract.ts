@@ -68,7 +68,7 @@ export const EXPORTS = {
   rollback: 'belay:rollback',
   /** `global (mut i64)`: regions saved since instantiation. */
   saved: 'belay:saved',
-  /** `global (mut i64)`: steps left; counted down at function entries and back-edges. */
+  /** `global (mut i64)`: steps left; counted down at function entries, and for every 256 back-edges. */
   steps: 'belay:steps',
   /** `table funcref`: element 0 is called, as `() -> ()`, when the steps are used up; it may add some. */
   tick: 'belay:tick',

@@ -42,6 +42,15 @@ export interface MemoryTarget {
   load?: number;
 }
 
+/** The counter of steps, and the functions that a call and many turns of a loop use up. */
+interface Steps {
+  global: number;
+  tick: number;
+  turn: number;
+  /** Numbers of the functions that count their entries. */
+  recursive: ReadonlySet<number>;
+}
+
 export interface InsertContext {
   bytes: Uint8Array;
   memories: MemoryTarget[];
@@ -49,7 +58,7 @@ export interface InsertContext {
   replace(state: StateOp): Uint8Array | undefined;
   /** Whether checks for this write are left out (deliberate breakage). */
   omitted(write: Write): boolean;
-  steps?: { global: number; tick: number };
+  steps?: Steps;
   /** The stack's low-water mark: globals and slow paths (stack.ts). */
   stack?: { pointer: number; low: number; span: number; deepen: number; restack: number };
 }
@@ -80,8 +89,8 @@ class Scratch {
 
   constructor(private readonly base: number) {}
 
-  local(purpose: 'address' | 'value' | 'second', type: ValueType): number {
-    const key = `${purpose === 'second' ? purpose : ''}${purpose === 'address' ? purpose : ''}${type}`;
+  local(purpose: 'address' | 'value' | 'second' | 'turns', type: ValueType): number {
+    const key = `${purpose}${type}`;
     let index = this.index.get(key);
     if (index === undefined) {
       index = this.base + this.types.length;
@@ -103,8 +112,9 @@ export function insertChecks(
   const { bytes } = context;
   const scratch = new Scratch(found.locals);
   const edits: Edit[] = [];
-  if (context.steps && (found.calls || found.loops.length)) {
-    for (const at of [found.codeFrom, ...found.loops]) edits.push(countStep(at, context.steps));
+  if (context.steps) {
+    if (context.steps.recursive.has(number)) edits.push(countCall(found.codeFrom, context.steps));
+    for (const at of found.loops) edits.push(countTurn(at, context.steps, scratch));
   }
   found.writes.forEach((write, i) => {
     const edit = checkEdit(
@@ -157,13 +167,33 @@ export function insertChecks(
   };
 }
 
-/** `if (--steps < 0) tick()` */
-function countStep(at: number, steps: { global: number; tick: number }): Edit {
+/** Turns of loops that are counted in a local before they are taken off the steps. */
+export const TURNS = 256;
+
+/** A function entry: `if (--steps < 0) tick()`. */
+function countCall(at: number, steps: Steps): Edit {
   const w = new Writer();
   w.byte(0x23).u(steps.global).byte(0x42, 1, 0x7d, 0x24).u(steps.global);
   w.byte(0x23).u(steps.global).byte(0x42, 0, 0x53);
   const hint = w.length;
   w.byte(0x04, VOID, 0x10).u(steps.tick).byte(0x0b);
+  return { at, after: at, bytes: w.done(), hints: [hint] };
+}
+
+/**
+ * A loop's head: `if (++turns % TURNS == 0) turn()`, which takes TURNS off the steps. A short loop would wait
+ * for a counter in memory at each turn, and a local is in a register; up to TURNS - 1 turns of each call of a
+ * function are not counted.
+ */
+function countTurn(at: number, steps: Steps, scratch: Scratch): Edit {
+  const turns = scratch.local('turns', ValueType.I32);
+  const w = new Writer();
+  w.byte(0x20).u(turns).byte(0x41, 1, 0x6a, 0x22).u(turns);
+  w.byte(0x41)
+    .s(TURNS - 1)
+    .byte(0x71, 0x45);
+  const hint = w.length;
+  w.byte(0x04, VOID, 0x10).u(steps.turn).byte(0x0b);
   return { at, after: at, bytes: w.done(), hints: [hint] };
 }
 

@@ -15,6 +15,7 @@ import { type InsertContext, insertChecks } from './insert.js';
 import { type Geometry, inlineGeometry, separateGeometry, supportBytes } from './layout.js';
 import { assemble, heapType, type Linked, linkSupport, TypePool } from './link.js';
 import { checkOptions, engineHasMultiMemory, type Settings } from './options.js';
+import { recursiveFunctions } from './recursion.js';
 import { type SupportSpec, supportText } from './support/index.js';
 import { type Survey, survey } from './survey.js';
 import type { Instrumented, InstrumentOptions, Omittable, Refusal, Report } from './types.js';
@@ -270,7 +271,14 @@ class Instrumentation {
               deepen: fn('deepen'),
               restack: fn('restack'),
             },
-      steps: settings.steps ? { global: linked.globalIndex.get('steps')!, tick: fn('tickNow') } : undefined,
+      steps: settings.steps
+        ? {
+            global: linked.globalIndex.get('steps')!,
+            tick: fn('tickNow'),
+            turn: fn('turn'),
+            recursive: recursiveFunctions(module, found.found),
+          }
+        : undefined,
     };
     const hintSection = module.sections.find((s) => s.id === 0 && s.name === HINT_SECTION);
     const old = hintSection ? readHints(module.bytes, hintSection.from, hintSection.to) : new Map();

@@ -12,7 +12,10 @@ export interface InstrumentOptions {
   reserve?: number;
   /** Inline layout: also check loads against the guest's memory size, so that a wild load traps. */
   checkLoads?: boolean;
-  /** Count function entries and back-edges, so that an endless loop can be ended. */
+  /**
+   * Count function entries and back-edges (these in a local, 256 at a time), so that an endless loop can be
+   * ended.
+   */
   steps?: boolean;
   /** Remove checks that another check makes redundant. Default true. */
   optimize?: boolean;

@@ -26,6 +26,7 @@
  *
  * Not handled: state outside of the module (host objects behind externrefs).
  */
+import { TURNS } from '../insert.js';
 import type { Geometry } from '../layout.js';
 import { copyText, initText, memoryText } from './memory.js';
 import type { SupportSpec } from './spec.js';
@@ -106,7 +107,10 @@ const STEPS = `
 (type $void (func))
 (table $tick (export "tick") 1 1 funcref)
 (global $steps (export "steps") (mut i64) (i64.const 9223372036854775807))
-(func (export "tickNow")
+(func $tickNow
   (if (ref.is_null (table.get $tick (i32.const 0))) (then (unreachable)))
   (call_indirect $tick (type $void) (i32.const 0))
-  (if (i64.lt_s (global.get $steps) (i64.const 0)) (then (unreachable))))`;
+  (if (i64.lt_s (global.get $steps) (i64.const 0)) (then (unreachable))))
+(func $turn
+  (global.set $steps (i64.sub (global.get $steps) (i64.const ${TURNS})))
+  (if (i64.lt_s (global.get $steps) (i64.const 0)) (then (call $tickNow))))`;

@@ -1,5 +1,6 @@
 import { BelayError } from '../../contract/errors.js';
 import { Decoder } from './decode.js';
+import { OP } from './opcodes.js';
 import { Reader } from './reader.js';
 
 /** Numbers of the sections (core specification, 5.5.2; 13 is the tag section of exception handling). */
@@ -118,6 +119,8 @@ export interface Module {
   dataSegments: number;
   /** Encoded reference type of each element segment. */
   elementTypes: Uint8Array[];
+  /** Functions whose references are in element segments or initial values. */
+  referenced: Set<number>;
   bodies: Body[];
 }
 
@@ -158,6 +161,7 @@ export function parseModule(bytes: Uint8Array): Module {
     elementSegments: 0,
     dataSegments: 0,
     elementTypes: [],
+    referenced: new Set(),
     bodies: [],
   };
   const file = new Reader(bytes, 8);
@@ -212,7 +216,7 @@ function parseSection(module: Module, section: Section, r: Reader): void {
         if (withInit) r.take(2);
         const type = r.valueType();
         module.tables.push({ type, ...limits(r) });
-        if (withInit) skipExpression(r);
+        if (withInit) skipExpression(r, module.referenced);
       }
       break;
     case SECTION_ID.memory:
@@ -229,7 +233,7 @@ function parseSection(module: Module, section: Section, r: Reader): void {
         const from = r.pos;
         const type = r.valueType();
         const mutable = r.byte() === 1;
-        skipExpression(r);
+        skipExpression(r, module.referenced);
         module.globals.push({ type, mutable, from, to: r.pos });
       }
       break;
@@ -380,17 +384,18 @@ function parseElement(module: Module, r: Reader): void {
     else r.byte();
   }
   for (let n = r.u32(); n > 0; n--) {
-    if (flags & 4) skipExpression(r);
-    else r.u32();
+    if (flags & 4) skipExpression(r, module.referenced);
+    else module.referenced.add(r.u32());
   }
   module.elementTypes.push(type);
 }
 
-/** Skips a constant expression, its `end` included. */
-function skipExpression(r: Reader): void {
+/** Skips a constant expression, its `end` included, and notes the functions that it refers to. */
+function skipExpression(r: Reader, referenced?: Set<number>): void {
   const decoder = new Decoder(r.bytes, r.pos, r.end);
   while (decoder.next()) {
-    if (decoder.code === 0x0b) {
+    if (decoder.code === OP.ref_func) referenced?.add(decoder.a);
+    if (decoder.code === OP.end) {
       r.pos = decoder.after;
       return;
     }
