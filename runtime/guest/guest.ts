@@ -12,7 +12,7 @@ import type {
   Pointer,
 } from '../types.js';
 import { Audit } from './audit.js';
-import { checkImportedMemory, trackMemory, trackTable } from './host-objects.js';
+import { checkAliases, checkImportedMemory, trackMemory, trackTable } from './host-objects.js';
 import { type Depth, watchImports } from './imports.js';
 import { StepLimit } from './limits.js';
 import { readContract } from './section.js';
@@ -56,6 +56,7 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
   prepare(imports: GuestImports): WebAssembly.Imports {
     const given = typeof imports === 'function' ? imports(this as unknown as Guest) : imports;
     checkImportedMemory(this.contract, given);
+    checkAliases(this.contract, given);
     return watchImports(this.module, given, this);
   }
 

@@ -72,3 +72,25 @@ export function checkImportedMemory(contract: Contract, imports: WebAssembly.Imp
     }
   }
 }
+
+/**
+ * Two imports may not be the same memory or table: each would keep pre-images of its own, and a rollback would
+ * put back the later ones.
+ * @throws ERR_BELAY_IMPORT
+ */
+export function checkAliases(contract: Contract, imports: WebAssembly.Imports): void {
+  const seen = new Map<unknown, string>();
+  for (const { import: names } of [...contract.memories, ...contract.tables]) {
+    const value = names && imports[names[0]]?.[names[1]];
+    if (!value) continue;
+    const name = `'${names[0]}' '${names[1]}'`;
+    const other = seen.get(value);
+    if (other) {
+      throw new BelayError(
+        'ERR_BELAY_IMPORT',
+        `the imports ${other} and ${name} are one object, whose writes could not be told apart: pass two`,
+      );
+    }
+    seen.set(value, name);
+  }
+}
