@@ -60,11 +60,16 @@ export interface ServiceJob {
   effort: Effort;
 }
 
-export interface ServiceResult {
+export interface Throughput {
   /** Nanoseconds of a request of the uninstrumented service. */
   plain: number;
   others: Compared[];
   steady: boolean;
+}
+
+/** Without a socket, and over HTTP. */
+export interface ServiceResult extends Throughput {
+  http: Throughput;
 }
 
 /** instrument() itself. */

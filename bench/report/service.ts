@@ -1,3 +1,4 @@
+import type { ServiceResult, Throughput } from '../jobs/types.js';
 import { inSection, type Results } from '../results.js';
 import { duration, table } from './markdown.js';
 import { engineTitle, type Part } from './section.js';
@@ -9,22 +10,33 @@ export function serviceSection(results: Results): Part | undefined {
   const rows = inSection(results, 'service');
   if (!rows.length) return undefined;
   const names = rows[0]!.result.others.map(({ name }) => name);
+  const list = (pick: (result: ServiceResult) => Throughput) =>
+    table(
+      ['engine and layout', 'a plain request', ...names],
+      rows.map(({ engine, layout, result }) => {
+        const { plain, others, steady } = pick(result);
+        return [
+          `${engineTitle(results, engine)}, \`${layout}\`${steady ? '' : ' *'}`,
+          duration(plain),
+          ...others.map(
+            ({ ratio, low, high }) =>
+              `${percent(1 / ratio)} <sub>${percent(1 / high)}–${percent(1 / low)}</sub>`,
+          ),
+        ];
+      }),
+    );
+  const unsteady = rows.some(({ result }) => !result.steady || !result.http.steady);
   return {
     title: 'The notes service',
-    text: `samples/notes behind \`createHandler\`, without a socket: adds, reads, searches and lists by turns, from
-Request to Response. The baseline is the same handler and the same WASI with the original module, and with
-checkpoints that do nothing. Throughput as a share of the baseline's (quartiles); *deadline* is what \`belay serve\` does:
-steps are counted, and requests end after 10 s.
+    text: `samples/notes: adds, reads, searches and lists by turns. The baseline is the same server, the same handler and the
+same WASI with the original module, and with checkpoints that do nothing. Throughput as a share of the baseline's
+(quartiles), by the time that the server's thread takes; *deadline* is what \`belay serve\` does: steps are counted, and
+requests end after 10 s. Over HTTP, on four connections that are kept, the client in another thread:
 
-${table(
-  ['engine and layout', 'a plain request', ...names],
-  rows.map(({ engine, layout, result }) => [
-    `${engineTitle(results, engine)}, \`${layout}\`${result.steady ? '' : ' *'}`,
-    duration(result.plain),
-    ...result.others.map(
-      ({ ratio, low, high }) => `${percent(1 / ratio)} <sub>${percent(1 / high)}–${percent(1 / low)}</sub>`,
-    ),
-  ]),
-)}${rows.some(({ result }) => !result.steady) ? '\n\n\\* had not become steady when measuring began.' : ''}`,
+${list((result) => result.http)}
+
+The handler alone (\`createHandler\`, from Request to Response, no socket):
+
+${list((result) => result)}${unsteady ? '\n\n\\* had not become steady when measuring began.' : ''}`,
   };
 }

@@ -102,14 +102,14 @@ function inserts(results: Results): Target[] {
 
 function service(results: Results): Target[] {
   return inSection(results, 'service').flatMap(({ engine, layout, result }) =>
-    result.others
+    result.http.others
       .filter(({ name }) => name.startsWith('rollback on failure'))
       .map(({ name, ratio }) => ({
-        what: `notes service, ${name} (${engineTitle(results, engine)}, ${layout}), throughput`,
+        what: `notes service over HTTP, ${name} (${engineTitle(results, engine)}, ${layout}), throughput`,
         target: '≥ 85 %',
         measured: percent(1 / ratio),
         met: 1 / ratio >= 0.85,
-        why: `a request takes ${duration(result.plain)} without Belay and ${duration((ratio - 1) * result.plain)} more with it.`,
+        why: `a request takes ${duration(result.http.plain)} without Belay and ${duration((ratio - 1) * result.http.plain)} more with it.`,
       })),
   );
 }

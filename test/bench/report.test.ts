@@ -80,7 +80,12 @@ const measured: Measured[] = [
     section: 'service',
     engine: 'node24',
     layout: 'separate',
-    result: { plain: 90_000, others: [compared('rollback on failure', 1.25)], steady: false },
+    result: {
+      plain: 90_000,
+      others: [compared('rollback on failure', 1.25)],
+      steady: false,
+      http: { plain: 200_000, others: [compared('rollback on failure', 1.1)], steady: true },
+    },
   },
   {
     section: 'rewriter',
@@ -125,6 +130,7 @@ test('tables and pictures', () => {
     );
     assert.match(report, /Best geometric mean with a checkpoint at every request: \*\*128\*\*/);
     assert.match(report, /\| 80 % /);
+    assert.match(report, /notes service over HTTP.*\| ≥ 85 % \| 91 % \| yes \|/);
     assert.not.match(report, /NaN|undefined|Infinity|--quick`: none/);
     const pictures = readdirSync(join(folder, 'measurements'));
     assert.equal(pictures.sort(), ['dirty-regions.svg', 'memory-size.svg', 'modules-node24-separate.svg']);
