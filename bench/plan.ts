@@ -191,7 +191,13 @@ function service(effort: Effort): Task[] {
       effort,
     }),
   });
-  return [task('node24', 'separate'), task('node24', 'inline'), task('node20', 'inline')];
+  // `belay serve` turns branch hints on.
+  return [
+    task('node24-hints', 'separate'),
+    task('node24', 'separate'),
+    task('node24-hints', 'inline'),
+    task('node20', 'inline'),
+  ];
 }
 
 /** A module of 30 MB, which the test suite fetches. */
