@@ -8,7 +8,16 @@
  * export) are not seen: the host sees them.
  */
 import type { Found } from './find.js';
-import type { Module } from './wasm/module.js';
+import type { Module, TypeInfo } from './wasm/module.js';
+
+/**
+ * What two types have in common when a function of one may be called as the other: types are equal by what
+ * they say and not by their number, and a reference may stand for one of a wider type.
+ */
+function shape({ params, results }: TypeInfo): string {
+  const one = (type: Uint8Array) => (type[0]! >= 0x7b && type[0]! <= 0x7f ? type[0] : 'reference');
+  return `${params.map(one)}>${results.map(one)}`;
+}
 
 /**
  * Numbers of the functions on a cycle of the call graph: strongly connected components of more than one
@@ -17,7 +26,13 @@ import type { Module } from './wasm/module.js';
 export function recursiveFunctions(module: Module, found: readonly (Found | undefined)[]): Set<number> {
   const { functions, importedFunctions: imported } = module;
   // Nodes: functions, and behind them one for each type, which leads to the functions of that type.
-  const ofType: number[][] = module.types.map(() => []);
+  const shapes = new Map<string, number[]>();
+  const ofType = module.types.map((type) => {
+    const key = shape(type);
+    const list = shapes.get(key) ?? [];
+    shapes.set(key, list);
+    return list;
+  });
   const reachable = new Set(module.referenced);
   for (const e of module.exports) if (e.kind === 0) reachable.add(e.index);
   for (const i of reachable) if (i >= imported) ofType[functions[i]!.type]?.push(i);
