@@ -96,4 +96,18 @@ for (const start of [16, 40, 0, 1024]) {
   );
 }
 
+cases(
+  'a frame of the stack in memory that did not exist when the frame was made',
+  `(module (memory 1 3) (global $sp (mut i32) (i32.const 65700))
+    (func (export "f") (local $fp i32) (global.set $sp (local.tee $fp (i32.sub (global.get $sp) (i32.const 128))))
+      (drop (memory.grow (i32.const 1))) (i32.store offset=100 (local.get $fp) (i32.const -1)) (i32.store (local.get $fp) (i32.const -1))
+      (global.set $sp (i32.add (local.get $fp) (i32.const 128))))
+    (func (export "grow") (result i32) (memory.grow (i32.const 1)))
+    (func (export "load") (param i32) (result i32) (i32.load (local.get 0))))`,
+  (twins) => {
+    twins.undone(['f'], ['f']);
+    twins.undoneAndDone(['grow'], ['load', 65672], ['load', 65572], ['f']);
+  },
+);
+
 test.run();
