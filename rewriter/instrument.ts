@@ -87,8 +87,13 @@ class Instrumentation {
     this.layout = this.chooseLayout();
     this.stack = this.layout === 'separate' && settings.optimize ? survey.stackPointer : undefined;
     this.initialPages = module.memories.map((m) => m.minimum);
-    this.geometries = module.memories.map((m) => {
-      if (this.layout === 'separate') return separateGeometry(settings.region, m.is64);
+    this.geometries = module.memories.map((m, k) => {
+      if (this.layout === 'separate') {
+        const geometry = separateGeometry(settings.region, m.is64);
+        if (m.minimum <= geometry.maxPages) return geometry;
+        const reason = `memory ${k} begins with ${m.minimum} pages, and pre-images of more than ${geometry.maxPages} do not fit into 4 GiB`;
+        throw new RefusedError([{ reason }]);
+      }
       const declared = (m.maximum ?? 65536) * PAGE;
       const reserve = settings.reserve ?? Math.min(declared, Math.max(DEFAULT_RESERVE, m.minimum * PAGE * 2));
       const pages = Math.min(Math.ceil(reserve / PAGE), m.maximum ?? 65536);
