@@ -41,7 +41,9 @@
  *
  * Not handled: loads are not checked. In the inline layout a wild load can read the support area, and in both,
  * after a rolled-back grow, a load between the restored size and the largest one reads zeros instead of
- * trapping; the option checkLoads makes them trap (inline).
+ * trapping; the option checkLoads makes them trap (inline). There, in the separate layout, a store that ends up
+ * to 16 bytes beyond the restored size, and whose check another one made redundant, does not trap either; what
+ * it writes is gone when memory grows again.
  */
 import { PAGE } from '../contract/contract.js';
 import { BelayError } from '../contract/errors.js';

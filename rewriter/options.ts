@@ -9,7 +9,7 @@ export type Settings = Required<Omit<InstrumentOptions, 'reserve' | 'onProgress'
 };
 
 /** What bench/ shows to be best; the table is in docs/measurements.md. */
-export const DEFAULT_REGION = 64;
+export const DEFAULT_REGION = 256;
 
 const KNOWN: Record<keyof InstrumentOptions, true> = {
   mechanism: true,

@@ -87,6 +87,7 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
   }
 
   get memory(): WebAssembly.Memory {
+    this.started('memory');
     const [memory] = this.memories;
     if (!memory) throw new BelayError('ERR_BELAY_RANGE', 'the module has no memory');
     return memory;
@@ -177,6 +178,7 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
 
   touch(pointer: Pointer, length: Pointer, memory = 0): void {
     if (this.disposed) this.idle('touch');
+    this.started('touch');
     const at = Number(pointer);
     const n = Number(length);
     const state = this.contract.memories[memory];
@@ -206,6 +208,7 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
   }
 
   stats(): GuestStats {
+    this.started('stats');
     const regionsSaved = this.mechanism.regionsSaved();
     return {
       checkpoints: this.checkpoints,
@@ -225,6 +228,15 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
   /** Bytes of a memory as the guest sees it. */
   private memoryBytes(k: number): number {
     return Number(this.sizes[k]!()) * PAGE;
+  }
+
+  /** Until instantiation ends, engines do not say where the module's memory is. */
+  private started(what: string): void {
+    if (this.mechanism) return;
+    throw new BelayError(
+      'ERR_BELAY_RUNNING',
+      `${what} while the module's start function is running: the host cannot reach the guest's memory before it has ended`,
+    );
   }
 
   private idle(what: string): void {

@@ -47,13 +47,13 @@ test('a module made ahead of time is taken, run and rolled back', async () => {
 
 test('steps are limited without a callback', async () => {
   const guest = await precompiled(true);
-  guest.exports.spin(1000);
-  guest.limit({ steps: 100 });
-  guest.attempt(() => guest.exports.spin(50));
+  guest.exports.spin(10_000);
+  guest.limit({ steps: 1000 });
+  guest.attempt(() => guest.exports.spin(500));
   assert.not.ok(guest.overrun);
-  const overrun = () => guest.attempt(() => guest.exports.spin(60));
+  const overrun = () => guest.attempt(() => guest.exports.spin(1100));
   assert.throws(overrun, (error: { code: string }) => error.code === 'ERR_BELAY_OVERRUN');
-  assert.is(first(guest), 50);
+  assert.is(first(guest), 500);
   assert.not.ok(guest.overrun);
   assert.throws(overrun, (error: { code: string }) => error.code === 'ERR_BELAY_OVERRUN');
   guest.limit();
