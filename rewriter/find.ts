@@ -164,7 +164,7 @@ const COMMUTATIVE_OR_NUMBERED = new Set<number>([
 ]);
 const FAR = 2 ** 31;
 /** Frames above this size are treated like any other memory. */
-const MAX_FRAME = 2 ** 20;
+export const MAX_FRAME = 2 ** 20;
 
 /**
  * Finds all that the other stages need in function body `index` (counted without imports).

@@ -116,6 +116,10 @@ export function insertChecks(
     if (context.steps.recursive.has(number)) edits.push(countCall(found.codeFrom, context.steps));
     for (const at of found.loops) edits.push(countTurn(at, context.steps, scratch));
   }
+  // Ahead of the stores: what is said to be saved behind a setting is looked at by the oracle.
+  if (context.stack) {
+    for (const { after, lowered } of found.stackSets) edits.push(markStack(after, lowered, context.stack));
+  }
   found.writes.forEach((write, i) => {
     const edit = checkEdit(
       write,
@@ -127,9 +131,6 @@ export function insertChecks(
     );
     if (edit) edits.push(edit);
   });
-  if (context.stack) {
-    for (const { after, lowered } of found.stackSets) edits.push(markStack(after, lowered, context.stack));
-  }
   for (const load of found.loads) edits.push(loadEdit(load, context, scratch));
   for (const state of found.states) {
     const code = context.replace(state);

@@ -94,10 +94,13 @@ export function supportBytes(
   };
 }
 
-/** Support in memories of its own. 32-bit memories end below 4 GiB, because their shadow has heads too. */
+/**
+ * Support in memories of its own. 32-bit memories end below 4 GiB, because their shadow has heads too, and
+ * because the last MiB tells a stack pointer that has overflowed (stack.ts).
+ */
 export function separateGeometry(region: number, is64: boolean): Geometry {
   const s = shifts(region);
-  const limit = is64 ? 2 ** 32 : Math.floor(65536 / (1 + HEAD / 2 ** s.blockShift)) - 4;
+  const limit = is64 ? 2 ** 32 : Math.min(Math.floor(65536 / (1 + HEAD / 2 ** s.blockShift)) - 4, 65519);
   return { ...s, is64, tagBase: TAG_BASE, shadowBase: HEAD, maxPages: limit, totalPages: 0 };
 }
 

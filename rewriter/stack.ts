@@ -17,7 +17,9 @@
  * sp to a value it read less a constant C proves that [sp, sp + C) is saved: it lay below top, and is above
  * low now. Setting sp back to a value that was read needs nothing. Any other value is compared with both ends;
  * above top, or where it cannot be told, a new range begins at it ($restack). A pointer that is lowered below
- * zero, by a stack overflow, wraps around to above top: then all of memory is saved, once.
+ * zero, by a stack overflow, wraps around to above top: then all of memory is saved, once. So that this can be told
+ * from a pointer that is there already, top is at most 1 MiB (the largest frame) less than 4 GiB, where there is
+ * no memory.
  *
  * Which global it is, is a guess (the one that most functions lower by a constant), and may be wrong: then more is saved than need be, never less.
  *
@@ -25,6 +27,7 @@
  * pointer that is exported or imported, because the host could set it; frames above 1 MiB; stores below the
  * pointer (leaf functions that do not lower it), which are checked like any other.
  */
+import { MAX_FRAME } from './find.js';
 import { Decoder } from './wasm/decode.js';
 import type { Module } from './wasm/module.js';
 import { OP } from './wasm/opcodes.js';
@@ -112,16 +115,20 @@ export function stackText(S: number): string {
     (else (call $deepen))))
 ;; Begins an epoch: as much of the stack as the last epoch used, less an eighth, is saved ahead.
 (func $settle (local $depth i32)
-  (global.set $top (global.get $sp))
-  (if (i32.lt_u (global.get $low) (global.get $sp)) (then
-    (local.set $depth (i32.sub (global.get $sp) (global.get $low)))
+  (call $top)
+  (if (i32.lt_u (global.get $low) (global.get $top)) (then
+    (local.set $depth (i32.sub (global.get $top) (global.get $low)))
     (local.set $depth (i32.sub (local.get $depth) (i32.shr_u (local.get $depth) (i32.const 3))))
     (if (i32.gt_u (local.get $depth) (i32.const ${MOST_AHEAD})) (then (local.set $depth (i32.const ${MOST_AHEAD}))))))
   (global.set $span (local.get $depth))
-  (global.set $low (i32.sub (global.get $sp) (local.get $depth)))
+  (global.set $low (i32.sub (global.get $top) (local.get $depth)))
   (call $clampRun (global.get $low) (global.get $top)))
+;; top = sp, but for what an overflow left just below zero.
+(func $top
+  (global.set $top (select (global.get $sp) (i32.const ${-MAX_FRAME - 1})
+    (i32.lt_u (global.get $sp) (i32.const ${-MAX_FRAME - 1})))))
 (func $unstack
+  (call $top)
   (global.set $span (i32.const 0))
-  (global.set $low (global.get $sp))
-  (global.set $top (global.get $sp)))`;
+  (global.set $low (global.get $top)))`;
 }
