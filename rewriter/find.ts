@@ -78,8 +78,8 @@ export interface Found {
   events: Event[];
   /** Positions just behind each `loop` instruction. */
   loops: number[];
-  /** Functions called, and, as the count of functions + its number, the type of each indirect call. */
-  callees: number[];
+  /** Whether the function calls anything. */
+  calls: boolean;
   /** Writes in code that cannot be reached. */
   unreachable: number;
   /** Count of locals, parameters included. */
@@ -198,7 +198,7 @@ export function findWrites(
     loads: [],
     events: [],
     loops: [],
-    callees: [],
+    calls: false,
     unreachable: 0,
     locals: localCount,
     codeFrom,
@@ -442,7 +442,7 @@ export function findWrites(
         pushFresh(op.push);
         continue;
       case Role.Call: {
-        found.callees.push(code === OP.call || code === OP.return_call ? d.a : module.functions.length + d.a);
+        found.calls = true;
         // The callee may grow memory, and the host may see what a check that traps too early left undone.
         barrier();
         const [params, results] = callArity(d);
@@ -472,8 +472,7 @@ export function findWrites(
           pop(d.b);
           pushFresh(1);
         } else {
-          if (code === OP.ref_func) module.referenced.add(d.a);
-          else if (code === OP.array_new_data) found.segmentReads.push(['data', d.b]);
+          if (code === OP.array_new_data) found.segmentReads.push(['data', d.b]);
           else if (code === OP.array_new_elem) found.segmentReads.push(['elem', d.b]);
           pop(op.pop);
           pushFresh(op.push);

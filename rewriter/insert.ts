@@ -47,8 +47,6 @@ interface Steps {
   global: number;
   tick: number;
   turn: number;
-  /** Numbers of the functions that count their entries. */
-  recursive: ReadonlySet<number>;
 }
 
 export interface InsertContext {
@@ -113,7 +111,8 @@ export function insertChecks(
   const scratch = new Scratch(found.locals);
   const edits: Edit[] = [];
   if (context.steps) {
-    if (context.steps.recursive.has(number)) edits.push(countCall(found.codeFrom, context.steps));
+    // What neither calls nor loops ends by itself.
+    if (found.calls || found.loops.length) edits.push(countCall(found.codeFrom, context.steps));
     for (const at of found.loops) edits.push(countTurn(at, context.steps, scratch));
   }
   // Ahead of the stores: what is said to be saved behind a setting is looked at by the oracle.
@@ -184,7 +183,7 @@ function countCall(at: number, steps: Steps): Edit {
 /**
  * A loop's head: `if (++turns % TURNS == 0) turn()`, which takes TURNS off the steps. A short loop would wait
  * for a counter in memory at each turn, and a local is in a register; up to TURNS - 1 turns of each call of a
- * function are not counted.
+ * function are not counted, but the call is.
  */
 function countTurn(at: number, steps: Steps, scratch: Scratch): Edit {
   const turns = scratch.local('turns', ValueType.I32);

@@ -15,7 +15,6 @@ import { type InsertContext, insertChecks } from './insert.js';
 import { type Geometry, inlineGeometry, separateGeometry, supportBytes } from './layout.js';
 import { assemble, heapType, type Linked, linkSupport, TypePool } from './link.js';
 import { checkOptions, engineHasMultiMemory, type Settings } from './options.js';
-import { recursiveFunctions } from './recursion.js';
 import { type SupportSpec, supportText } from './support/index.js';
 import { type Survey, survey } from './survey.js';
 import type { Instrumented, InstrumentOptions, Omittable, Refusal, Report } from './types.js';
@@ -281,7 +280,6 @@ class Instrumentation {
             global: linked.globalIndex.get('steps')!,
             tick: fn('tickNow'),
             turn: fn('turn'),
-            recursive: recursiveFunctions(module, found.found),
           }
         : undefined,
     };

@@ -119,8 +119,6 @@ export interface Module {
   dataSegments: number;
   /** Encoded reference type of each element segment. */
   elementTypes: Uint8Array[];
-  /** Functions whose references are in element segments or initial values. */
-  referenced: Set<number>;
   bodies: Body[];
 }
 
@@ -161,7 +159,6 @@ export function parseModule(bytes: Uint8Array): Module {
     elementSegments: 0,
     dataSegments: 0,
     elementTypes: [],
-    referenced: new Set(),
     bodies: [],
   };
   const file = new Reader(bytes, 8);
@@ -216,7 +213,7 @@ function parseSection(module: Module, section: Section, r: Reader): void {
         if (withInit) r.take(2);
         const type = r.valueType();
         module.tables.push({ type, ...limits(r) });
-        if (withInit) skipExpression(r, module.referenced);
+        if (withInit) skipExpression(r);
       }
       break;
     case SECTION_ID.memory:
@@ -233,7 +230,7 @@ function parseSection(module: Module, section: Section, r: Reader): void {
         const from = r.pos;
         const type = r.valueType();
         const mutable = r.byte() === 1;
-        skipExpression(r, module.referenced);
+        skipExpression(r);
         module.globals.push({ type, mutable, from, to: r.pos });
       }
       break;
@@ -384,17 +381,16 @@ function parseElement(module: Module, r: Reader): void {
     else r.byte();
   }
   for (let n = r.u32(); n > 0; n--) {
-    if (flags & 4) skipExpression(r, module.referenced);
-    else module.referenced.add(r.u32());
+    if (flags & 4) skipExpression(r);
+    else r.u32();
   }
   module.elementTypes.push(type);
 }
 
-/** Skips a constant expression, its `end` included, and notes the functions that it refers to. */
-function skipExpression(r: Reader, referenced?: Set<number>): void {
+/** Skips a constant expression, its `end` included. */
+function skipExpression(r: Reader): void {
   const decoder = new Decoder(r.bytes, r.pos, r.end);
   while (decoder.next()) {
-    if (decoder.code === OP.ref_func) referenced?.add(decoder.a);
     if (decoder.code === OP.end) {
       r.pos = decoder.after;
       return;

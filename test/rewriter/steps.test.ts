@@ -1,4 +1,4 @@
-/** Steps: counted at the entries of functions that call themselves and at every 256th turn of a loop; nothing else changes. */
+/** Steps: counted at the entries of functions that call or loop, and at every 256th turn; nothing else changes. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { EXPORTS } from '../../contract/contract.js';
@@ -87,13 +87,14 @@ cases(
   TEXT,
   (twins) => {
     twins.guest.checkpoint();
-    for (const name of ['leaf', 'calls', 'host'])
-      assert.is(stepsOf(twins, name, 8), 0, `${name} ends by itself`);
-    assert.is(stepsOf(twins, 'loop', 8, 255), 0);
-    assert.is(stepsOf(twins, 'loop', 8, 256), 256);
-    assert.is(stepsOf(twins, 'params', 8, 1000), 768);
-    assert.is(stepsOf(twins, 'nested', 8), 0, 'ten turns and thirty');
-    assert.is(stepsOf(twins, 'nested', 160 - 16 * 200), 768, 'loops of one function share a counter');
+    assert.is(stepsOf(twins, 'leaf', 8), 0, 'neither calls nor loops');
+    assert.is(stepsOf(twins, 'calls', 8), 2, 'what it calls calls as well, and a leaf');
+    assert.is(stepsOf(twins, 'host', 8), 1);
+    assert.is(stepsOf(twins, 'loop', 8, 255), 1);
+    assert.is(stepsOf(twins, 'loop', 8, 256), 257);
+    assert.is(stepsOf(twins, 'params', 8, 1000), 769);
+    assert.is(stepsOf(twins, 'nested', 8), 1, 'ten turns and thirty');
+    assert.is(stepsOf(twins, 'nested', 160 - 16 * 200), 769, 'loops of one function share a counter');
     assert.is(stepsOf(twins, 'recursion', 20), 21);
     assert.is(stepsOf(twins, 'tail', 20), 21);
     for (const name of ['indirect', 'indirectTail']) assert.is(stepsOf(twins, name, 20), 21, name);
@@ -112,17 +113,32 @@ cases(
     };
     assert.is(run(21, 'recursion', 20), 'no error');
     twins.plainCall(['recursion', 20]);
-    assert.is(run(1024, 'loop', 0, 1024 + 255), 'no error');
+    assert.is(run(1025, 'loop', 0, 1024 + 255), 'no error');
     twins.plainCall(['loop', 0, 1024 + 255]);
     twins.same('both ran');
     for (const name of ['recursion', 'tail', 'indirect', 'indirectTail']) {
       assert.is(run(20, name, 20), 'ERR_BELAY_OVERRUN', name);
       twins.same(`${name}, one step too few`);
     }
-    assert.is(run(1023, 'loop', 0, 1024), 'ERR_BELAY_OVERRUN');
+    assert.is(run(1024, 'loop', 0, 1024), 'ERR_BELAY_OVERRUN');
     twins.same('a loop, one step too few');
     twins.guest.limit();
     twins.undoneAndDone(['loop', 40, 20], ['recursion', 40], ['tail', 40], ['indirectTail', 40]);
+  },
+  more,
+);
+
+const TREE = `(module (memory 1)
+  (func $f0 (param i32) (loop $l (local.set 0 (i32.sub (local.get 0) (i32.const 1))) (br_if $l (local.get 0))))
+  ${Array.from({ length: 30 }, (_, i) => `(func $f${i + 1} (export "tree${i + 1}") (param i32) (call $f${i} (local.get 0)) (call $f${i} (local.get 0)))`).join('\n')})`;
+
+cases(
+  'a tree of calls without a cycle, whose loops are short, ends in time',
+  TREE,
+  (twins) => {
+    const tree = twins.guest.exports.tree30 as (turns: number) => void;
+    twins.guest.limit({ deadline: 50 });
+    assert.is(errorOf(() => twins.guest.attempt(() => tree(255))).code, 'ERR_BELAY_OVERRUN');
   },
   more,
 );
