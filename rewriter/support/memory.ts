@@ -38,14 +38,7 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
     4: ['i32.store', 'i32.load'],
     8: ['i64.store', 'i64.load'],
   }[region];
-  const moveSmall = (
-    to: string,
-    toOffset: number,
-    toMem: string,
-    from: string,
-    fromOffset: number,
-    fromMem: string,
-  ) =>
+  const moveSmall: typeof copy16 = (to, toOffset, toMem, from, fromOffset, fromMem) =>
     `(${small![0]} ${toMem} offset=${toOffset} align=1 ${to} (${small![1]} ${fromMem} offset=${fromOffset} align=1 ${from}))`;
   const bulk = region > 256;
   const exact = inline ? '(i32.const 1)' : `(${A}.ne (global.get $pages${k}) (global.get $real${k}))`;

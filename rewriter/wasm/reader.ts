@@ -35,61 +35,50 @@ export class Reader {
     return this.bytes[this.pos++]!;
   }
 
-  u32(): number {
-    let byte = this.byte();
-    if (byte < 0x80) return byte;
-    let value = byte & 0x7f;
-    let shift = 7;
+  /** Bits and last byte of the number that {@link leb} read. */
+  private bits = 0;
+  private last = 0;
+
+  /** Reads a LEB128 number of at most `most` bits (a multiple of 7), without its sign. */
+  private leb(most: number): number {
+    let value = 0;
+    let shift = 0;
+    let byte: number;
     do {
       byte = this.byte();
       value += (byte & 0x7f) * 2 ** shift;
       shift += 7;
-      if (shift > 35) this.fail('malformed integer');
+      if (shift > most) this.fail('malformed integer');
     } while (byte & 0x80);
+    this.bits = shift;
+    this.last = byte;
     return value;
+  }
+
+  u32(): number {
+    // Nearly all numbers in a module have one byte.
+    const byte = this.bytes[this.pos]!;
+    if (byte < 0x80 && this.pos < this.end) {
+      this.pos++;
+      return byte;
+    }
+    return this.leb(35);
   }
 
   /** An unsigned 64-bit number as a double: exact below 2^53. */
   u64(): number {
-    let value = 0;
-    let shift = 0;
-    let byte: number;
-    do {
-      byte = this.byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      shift += 7;
-      if (shift > 70) this.fail('malformed integer');
-    } while (byte & 0x80);
-    return value;
+    return this.leb(70);
   }
 
   s32(): number {
-    let value = 0;
-    let shift = 0;
-    let byte: number;
-    do {
-      byte = this.byte();
-      value |= (byte & 0x7f) << shift;
-      shift += 7;
-      if (shift > 35) this.fail('malformed integer');
-    } while (byte & 0x80);
-    if (shift < 32 && byte & 0x40) value |= -1 << shift;
-    return value;
+    const value = this.leb(35);
+    return (this.last & 0x40 ? value - 2 ** this.bits : value) | 0;
   }
 
   /** A signed 33-bit or 64-bit number as a double; exact between -2^53 and 2^53. */
   s64(): number {
-    let value = 0;
-    let shift = 0;
-    let byte: number;
-    do {
-      byte = this.byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      shift += 7;
-      if (shift > 70) this.fail('malformed integer');
-    } while (byte & 0x80);
-    if (byte & 0x40) value -= 2 ** shift;
-    return value;
+    const value = this.leb(70);
+    return this.last & 0x40 ? value - 2 ** this.bits : value;
   }
 
   skipLeb(): void {
