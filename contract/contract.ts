@@ -11,10 +11,37 @@ export const SECTION = 'belay';
  * Version of the section and of the exports below. Raise it whenever a runtime built for the old one would
  * misread a new module.
  */
-export const CONTRACT_VERSION = 1;
+export const CONTRACT_VERSION = 2;
 
-/** Where tags and shadow live: in memories of their own, or above the guest's reserve in its own memory. */
+/** Ways to see writes and to keep pre-images. */
+export const MECHANISMS = [
+  'lmc',
+  'cards',
+  'undolog',
+  'page-cow',
+  'full-copy',
+  'mprotect',
+  'uffd',
+  'uffd-async',
+] as const;
+export type MechanismName = (typeof MECHANISMS)[number];
+
+/** Those that work from outside: the module's stores are left alone, and one module serves all of them. */
+export const OUTSIDE_MECHANISMS = ['full-copy', 'mprotect', 'uffd', 'uffd-async'] as const;
+export type OutsideMechanism = (typeof OUTSIDE_MECHANISMS)[number];
+
+/** Whether the host, and not the module, keeps the pre-images of memory. */
+export const isOutside = (name: MechanismName): name is OutsideMechanism =>
+  (OUTSIDE_MECHANISMS as readonly string[]).includes(name);
+
+/**
+ * Where support data (tags, pre-images, cards, logs) live: in memories of their own, or above the guest's reserve
+ * in its own memory.
+ */
 export type Layout = 'separate' | 'inline';
+
+/** The same, or outside of the module: where the host keeps them. */
+export type Placement = Layout | 'outside';
 
 /** A linear memory of the guest. Sizes are in pages of 64 KiB. */
 export interface MemoryState {
@@ -43,10 +70,10 @@ export interface TableState {
 /** The content of the `belay` section. */
 export interface Contract {
   version: number;
-  mechanism: 'lmc';
+  mechanism: MechanismName;
   /** Bytes of a region: a power of two, 1 to 4096. */
   region: number;
-  layout: Layout;
+  layout: Placement;
   memories: MemoryState[];
   tables: TableState[];
   /** Mutable globals that a rollback restores (the module's own and imported ones). */
@@ -66,7 +93,7 @@ export const EXPORTS = {
   checkpoint: 'belay:checkpoint',
   /** `() -> ()`: restores the state of the last checkpoint; the epoch begins anew. */
   rollback: 'belay:rollback',
-  /** `global (mut i64)`: regions saved since instantiation. */
+  /** `global (mut i64)`: regions saved since instantiation; bytes, for an undo log. */
   saved: 'belay:saved',
   /** `global (mut i64)`: steps left; counted down at function entries, and for every 256 back-edges. */
   steps: 'belay:steps',
@@ -77,11 +104,19 @@ export const EXPORTS = {
   oracleStore: 'belay:oracle:store',
   /** `memoryN`: the guest's memory, exported under this name where the module does not export it. */
   memory: (n: number) => `belay:memory:${n}`,
-  /** Separate layout: the memory of tags and the memory of pre-images. */
+  /** Undo log: `global (mut i32)`: 1 after a store trapped because the log was full. */
+  full: 'belay:full',
+  /** Mechanisms outside: `table funcref`: element 0 is called, as `() -> ()`, after a memory has grown. */
+  grown: 'belay:grown',
+  /** Separate layout: the memory of tags, cards or log, and the memory of pre-images. */
   tags: (n: number) => `belay:tags:${n}`,
   shadow: (n: number) => `belay:shadow:${n}`,
   /** `(address, length) -> ()`: saves every region of the range; traps when it lies outside. */
   touch: (n: number) => `belay:touch:${n}`,
+  /** page-cow: `(0) -> cursor` of the page saved last, `(cursor) -> cursor` of the one before; page + 2, or 1. */
+  next: (n: number) => `belay:next:${n}`,
+  /** page-cow: `(page) -> i32`: whether a saved page differs from its pre-image. */
+  changed: (n: number) => `belay:changed:${n}`,
   /** `() -> pages` and `(delta) -> old pages or -1`: the guest's view of its memory size. */
   size: (n: number) => `belay:size:${n}`,
   grow: (n: number) => `belay:grow:${n}`,

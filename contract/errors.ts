@@ -34,6 +34,10 @@ export type BelayErrorCode =
   | 'ERR_BELAY_DISPOSED'
   /** A per-store check of a debug build found a byte that was not saved: a bug in Belay. */
   | 'ERR_BELAY_ORACLE'
+  /** The mechanism cannot be used on this machine, or failed; the message says what is missing. */
+  | 'ERR_BELAY_MECHANISM'
+  /** The undo log reached its limit, and the store that found it full was not carried out. */
+  | 'ERR_BELAY_LOG_FULL'
   /** WASI: the program asked for something that cannot be undone, or could not be started. */
   | 'ERR_BELAY_WASI'
   /** The service could not be started or configured. */

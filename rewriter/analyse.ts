@@ -21,16 +21,16 @@
  * tags only at or above the address operand, which the first write proves to lie in memory, and the slack
  * behind the tags covers the rest.
  *
- * **Inline layout**: a check is also what makes a store beyond the guest's view of its memory trap, so facts
- * cover no byte that lies above the checked write itself.
+ * **Exact checks** (the inline layout; cards): a check is also what makes a store beyond the guest's view of its
+ * memory trap, so facts cover no byte that lies above the checked write itself.
  *
  * **Stack**: lowering the stack pointer saves the frame as a whole (stack.ts), so writes into it are covered.
  *
  * Not done yet: facts across calls, hoisting out of loops, counted loops.
  */
-import type { Layout } from '../contract/contract.js';
 import type { Found, Write } from './find.js';
 import type { Geometry } from './layout.js';
+import type { GuardPlan } from './mechanisms/mechanism.js';
 
 /** A check in front of a write: bytes [from, to) behind its address operand; from ≥ 0. */
 export interface Check {
@@ -65,19 +65,16 @@ interface Fact {
 /**
  * Plans the checks of one function.
  * @param geometry of each memory, by index
- * @param stack whether lowering the stack pointer saves the frame
  */
 export function planChecks(
   found: Found,
   geometry: readonly Geometry[],
-  layout: Layout,
-  optimize: boolean,
-  stack: boolean,
+  { every, exact, stack }: GuardPlan,
 ): Plan {
   const { writes, events } = found;
   const checks: (Check | undefined)[] = new Array(writes.length).fill(undefined);
   const plan: Plan = { checks, inserted: 0, removed: 0, merged: 0, stack: 0 };
-  if (!optimize) {
+  if (every) {
     for (let i = 0; i < writes.length; i++) checks[i] = own(writes[i]!);
     plan.inserted = writes.length;
     return plan;
@@ -125,7 +122,7 @@ export function planChecks(
     let others = 0;
     // Constant addresses may be merged downwards as well: none of them can be out of bounds below.
     const floor = write.root === 0 ? 0 : write.distance;
-    const reach = g.tails && layout === 'separate' ? from + 17 : to;
+    const reach = g.tails && !exact ? from + 17 : to;
     if (g.tails) {
       for (let n = e + 1; n < events.length && n - e < LOOK_AHEAD; n++) {
         const next = events[n]!;
@@ -137,7 +134,7 @@ export function planChecks(
         const newLow = Math.min(low, otherFrom);
         const newHigh = Math.max(high, otherTo);
         if (newHigh - newLow > g.region || newLow < floor) continue;
-        if (layout === 'inline' && newHigh > to) continue;
+        if (exact && newHigh > to) continue;
         if (otherFrom >= from && otherTo <= reach) continue;
         if (covering(byRoot.get(key), otherFrom, otherTo)) continue;
         low = newLow;
@@ -148,7 +145,7 @@ export function planChecks(
     checks[event.index] = { from: low - from + write.offset, to: high - from + write.offset };
     plan.inserted++;
     let factTo = to;
-    if (g.tails && layout === 'separate') factTo = others ? high + 16 : reach;
+    if (g.tails && !exact) factTo = others ? high + 16 : reach;
     else if (others) factTo = high;
     add({ key, from: low, to: factTo, mark: marks++, merged: others > 0, stack: false });
   }

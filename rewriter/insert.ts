@@ -1,7 +1,8 @@
 /**
- * Stage 4 of 4: insert the checks into one function body.
+ * Stage 4 of 4: insert the guards into one function body: whatever the mechanism puts before a write. For lmc that
+ * is a check.
  *
- * The body is copied byte by byte; only checks are spliced in. They run after all operands of a store have
+ * The body is copied byte by byte; only guards are spliced in. They run after all operands of a store have
  * been computed and directly before it, so the order of evaluation is as it was. Most addresses are in a local
  * already, and the check is spliced in with the operands on the stack, untouched:
  *
@@ -22,20 +23,15 @@
  *
  * Otherwise value and address are parked in two new locals and put back.
  */
+import { type Address, pushAddress } from './address.js';
 import type { Check, Plan } from './analyse.js';
 import type { Found, StateOp, Write } from './find.js';
-import type { Geometry } from './layout.js';
+import type { Guard, GuardTarget } from './mechanisms/mechanism.js';
 import { ValueType } from './wasm/opcodes.js';
 import { Reader } from './wasm/reader.js';
 import { Writer } from './wasm/writer.js';
 
-export interface MemoryTarget {
-  geometry: Geometry;
-  /** Index of the memory that holds the tags. */
-  tags: number;
-  slow: number;
-  /** The slow path of a merged check (regions with tails only). */
-  span?: number;
+export interface MemoryTarget extends GuardTarget {
   /** Oracle: the function that verifies a store. */
   verify?: number;
   /** checkLoads: the function that traps for a load outside of the guest's view. */
@@ -52,6 +48,8 @@ interface Steps {
 export interface InsertContext {
   bytes: Uint8Array;
   memories: MemoryTarget[];
+  /** What stands before a write; absent where stores are left alone. */
+  guard: Guard | undefined;
   /** The code that takes the place of a state instruction, or undefined to leave it. */
   replace(state: StateOp): Uint8Array | undefined;
   /** Whether checks for this write are left out (deliberate breakage). */
@@ -208,104 +206,6 @@ function markStack(at: number, lowered: boolean, stack: NonNullable<InsertContex
   return { at, after: at, bytes: w.done(), hints: [hint] };
 }
 
-/** How code reaches the address operand of a write. */
-interface Address {
-  is64: boolean;
-  constant?: number;
-  local: number;
-}
-
-function pushAddress(w: Writer, address: Address, plus: number): void {
-  const { is64 } = address;
-  const constant = (value: number) => w.byte(is64 ? 0x42 : 0x41).s(is64 ? value : value | 0);
-  if (address.constant !== undefined) {
-    constant(address.constant + plus);
-    return;
-  }
-  w.byte(0x20).u(address.local);
-  if (plus) {
-    constant(plus);
-    w.byte(is64 ? 0x7c : 0x6a);
-  }
-}
-
-function memoryArgument(w: Writer, memory: number, offset: number): void {
-  w.u(memory ? 0x40 : 0);
-  if (memory) w.u(memory);
-  w.u(offset);
-}
-
-/** Pushes the number of the region that holds byte `plus` of the address, less `base` regions. */
-function pushRegion(w: Writer, g: Geometry, address: Address, plus: number): number {
-  let base = Math.floor(plus / g.region);
-  // A static offset has 32 bits. Without it the sum may wrap, but then the write traps whatever the tag says.
-  if (!g.is64 && g.tagBase + base >= 2 ** 32) base = 0;
-  if (address.constant !== undefined) {
-    const region = Math.floor((address.constant + plus) / g.region);
-    w.byte(g.is64 ? 0x42 : 0x41).s(g.is64 ? region : region | 0);
-    return 0;
-  }
-  pushAddress(w, address, plus - base * g.region);
-  if (g.regionShift)
-    w.byte(g.is64 ? 0x42 : 0x41)
-      .s(g.regionShift)
-      .byte(g.is64 ? 0x88 : 0x76);
-  return base;
-}
-
-/** Pushes 1 when some byte of the check's range may not be saved. */
-function pushTest(w: Writer, target: MemoryTarget, address: Address, check: Check, merged: boolean): void {
-  const { geometry: g, tags } = target;
-  const tag = (plus: number, opcode: number) => {
-    const base = pushRegion(w, g, address, plus);
-    w.byte(opcode);
-    memoryArgument(w, tags, g.tagBase + base);
-  };
-  if (g.tails) {
-    tag(check.from, 0x2c);
-    if (merged) {
-      // Both ends: the sum of two tags is 2 only where both are 1.
-      tag(check.to - 1, 0x2c);
-      w.byte(0x6a, 0x41, 2, 0x47);
-    } else {
-      w.byte(0x41, 1, 0x48);
-    }
-    return;
-  }
-  switch (tagsTested(g, check.to - check.from)) {
-    case 1:
-      tag(check.from, 0x2d);
-      w.byte(0x41, 1, 0x47);
-      break;
-    case 2:
-      tag(check.from, 0x2f);
-      w.byte(0x41).s(0x0101).byte(0x47);
-      break;
-    case 4:
-      tag(check.from, 0x28);
-      w.byte(0x41).s(0x01010101).byte(0x47);
-      break;
-    default: {
-      // Eight tags, or sixteen, against a pattern of ones.
-      const eight = [0x42, 0x81, 0x82, 0x84, 0x88, 0x90, 0xa0, 0xc0, 0x80, 0x01];
-      tag(check.from, 0x29);
-      w.byte(...eight, 0x52);
-      if (tagsTested(g, check.to - check.from) === 16) {
-        tag(check.from + 8 * g.region, 0x29);
-        w.byte(...eight, 0x52, 0x72);
-      }
-    }
-  }
-}
-
-/** Tags that an access of `width` bytes may touch, as a power of two. */
-function tagsTested(g: Geometry, width: number): number {
-  const most = Math.floor((g.region - 1 + width - 1) / g.region) + 1;
-  let n = 1;
-  while (n < most) n *= 2;
-  return n;
-}
-
 function checkEdit(
   write: Write,
   check: Check | undefined,
@@ -316,7 +216,7 @@ function checkEdit(
 ): Edit | undefined {
   const target = context.memories[write.memory]!;
   const g = target.geometry;
-  if (!check && target.verify === undefined) return undefined;
+  if (!(check && context.guard) && target.verify === undefined) return undefined;
   const limit = g.is64 ? 2 ** 48 : 2 ** 32;
   const constant = write.root === 0 ? (g.is64 ? write.distance : write.distance >>> 0) : undefined;
   // An address that no memory can have traps all the same.
@@ -336,19 +236,7 @@ function checkEdit(
     w.byte(0x21).u(scratch.local('value', value));
     w.byte(0x22).u(address.local);
   }
-  const hints: number[] = [];
-  if (check) {
-    const merged = check.to - check.from > write.op.width;
-    pushTest(w, target, address, check, merged);
-    hints.push(w.length);
-    w.byte(0x04, VOID);
-    pushAddress(w, address, check.from);
-    w.byte(0x41).s(check.to - check.from);
-    if (!g.tails) w.byte(0x41).s(tagsTested(g, write.op.width));
-    w.byte(0x10)
-      .u(merged ? target.span! : target.slow)
-      .byte(0x0b);
-  }
+  const hints = check && context.guard ? context.guard(w, target, address, check, write) : [];
   if (target.verify !== undefined) {
     pushAddress(w, address, write.offset);
     w.byte(0x41).s(write.op.width).byte(0x41).s(number).byte(0x41).s(store);

@@ -3,18 +3,21 @@ import {
   CONTRACT_VERSION,
   type Contract,
   EXPORTS,
-  type Layout,
+  isOutside,
   PAGE,
+  type Placement,
   SECTION,
 } from '../contract/contract.js';
 import { BelayError } from '../contract/errors.js';
-import { planChecks } from './analyse.js';
+import { type Plan, planChecks } from './analyse.js';
 import type { StateOp, Write } from './find.js';
 import { HINT_SECTION, type Hints, readHints, writeHints } from './hints.js';
 import { type InsertContext, insertChecks } from './insert.js';
-import { type Geometry, inlineGeometry, separateGeometry, supportBytes } from './layout.js';
+import type { Geometry } from './layout.js';
 import { assemble, heapType, type Linked, linkSupport, TypePool } from './link.js';
-import { checkOptions, engineHasMultiMemory, type Settings } from './options.js';
+import { storeMechanism } from './mechanisms/index.js';
+import type { GuardPlan, StoreMechanism } from './mechanisms/mechanism.js';
+import { checkOptions, DEFAULT_LOG_LIMIT, engineHasMultiMemory, type Settings } from './options.js';
 import { type SupportSpec, supportText } from './support/index.js';
 import { type Survey, survey } from './survey.js';
 import type { Instrumented, InstrumentOptions, Omittable, Refusal, Report } from './types.js';
@@ -68,7 +71,11 @@ export function instrument(bytes: Uint8Array, options: InstrumentOptions = {}): 
 
 class Instrumentation {
   private readonly module: Module;
-  private readonly layout: Layout;
+  private readonly layout: Placement;
+  private readonly mechanism: StoreMechanism;
+  private readonly plan: GuardPlan;
+  /** Undo log: bytes. */
+  private readonly logLimit: number;
   private readonly geometries: Geometry[];
   private readonly initialPages: number[];
   private readonly trackedTables: number[];
@@ -83,26 +90,20 @@ class Instrumentation {
   ) {
     const { module } = survey;
     this.module = module;
+    this.mechanism = storeMechanism(settings.mechanism);
     this.layout = this.chooseLayout();
-    this.stack = this.layout === 'separate' && settings.optimize ? survey.stackPointer : undefined;
+    this.logLimit = settings.logLimit ?? DEFAULT_LOG_LIMIT[this.layout === 'inline' ? 'inline' : 'separate'];
+    this.plan = this.mechanism.plan(this.layout, settings);
+    this.stack = this.plan.stack ? survey.stackPointer : undefined;
+    this.plan.stack = this.stack !== undefined;
     this.initialPages = module.memories.map((m) => m.minimum);
     this.geometries = module.memories.map((m, k) => {
-      if (this.layout === 'separate') {
-        const geometry = separateGeometry(settings.region, m.is64);
-        if (m.minimum <= geometry.maxPages) return geometry;
-        const reason = `memory ${k} begins with ${m.minimum} pages, and pre-images of more than ${geometry.maxPages} do not fit into 4 GiB`;
-        throw new RefusedError([{ reason }]);
-      }
-      const declared = (m.maximum ?? 65536) * PAGE;
-      const reserve = settings.reserve ?? Math.min(declared, Math.max(DEFAULT_RESERVE, m.minimum * PAGE * 2));
-      const pages = Math.min(Math.ceil(reserve / PAGE), m.maximum ?? 65536);
-      if (pages < m.minimum) {
-        throw new BelayError(
-          'ERR_BELAY_OPTION',
-          `the reserve of ${reserve} bytes is smaller than the module's memory of ${m.minimum * PAGE}: raise it`,
-        );
-      }
-      return inlineGeometry(settings.region, pages);
+      const given = { ...settings, logLimit: this.logLimit };
+      const reservePages = this.layout === 'inline' ? this.reservePages(m) : 0;
+      const geometry = this.mechanism.geometry(this.layout, { is64: m.is64, reservePages }, given);
+      if (m.minimum <= geometry.maxPages) return geometry;
+      const reason = `memory ${k} begins with ${m.minimum} pages, and pre-images of more than ${geometry.maxPages} do not fit into 4 GiB`;
+      throw new RefusedError([{ reason }]);
     });
     const shared = new Set<number>([...survey.mutatedTables]);
     const visible = new Set<number>();
@@ -115,9 +116,23 @@ class Instrumentation {
     this.growable = new Set([...visible, ...survey.grownTables]);
   }
 
-  private chooseLayout(): Layout {
+  /** Inline layout: pages that the guest's memory can grow to. @throws ERR_BELAY_OPTION */
+  private reservePages(m: { minimum: number; maximum?: number }): number {
+    const declared = (m.maximum ?? 65536) * PAGE;
+    const reserve =
+      this.settings.reserve ?? Math.min(declared, Math.max(DEFAULT_RESERVE, m.minimum * PAGE * 2));
+    const pages = Math.min(Math.ceil(reserve / PAGE), m.maximum ?? 65536);
+    if (pages >= m.minimum) return pages;
+    throw new BelayError(
+      'ERR_BELAY_OPTION',
+      `the reserve of ${reserve} bytes is smaller than the module's memory of ${m.minimum * PAGE}: raise it`,
+    );
+  }
+
+  private chooseLayout(): Placement {
     const { memories } = this.module;
     const { layout } = this.settings;
+    if (isOutside(this.settings.mechanism)) return 'outside';
     const needs = memories.length > 1 ? 'several memories' : memories[0]?.is64 ? 'a 64-bit memory' : '';
     if (layout === 'inline' && needs) {
       throw new BelayError('ERR_BELAY_OPTION', `a module with ${needs} needs layout 'separate'`);
@@ -159,7 +174,8 @@ class Instrumentation {
     const shadows = this.shadowGlobals(linked, firstGlobal + linked.globals.length);
 
     const report: Report = {
-      region: settings.region,
+      mechanism: settings.mechanism,
+      region: this.mechanism.region(settings),
       layout: this.layout,
       functions: module.bodies.length,
       writes: found.writes,
@@ -216,6 +232,8 @@ class Instrumentation {
     };
     return {
       layout: this.layout,
+      mechanism: this.mechanism,
+      logLimit: this.logLimit,
       memories: this.geometries.map((geometry, k) => ({ geometry, initialPages: this.initialPages[k]! })),
       tables: this.trackedTables.map((index) => ({
         index,
@@ -235,16 +253,18 @@ class Instrumentation {
     };
   }
 
-  private tagsMemory(k: number): number {
-    return this.layout === 'inline' ? k : this.module.memories.length + 2 * k;
+  /** The first of a memory's support memories. */
+  private supportMemory(k: number): number {
+    const { length } = this.module.memories;
+    return this.layout === 'inline' ? k : length + this.mechanism.supportMemories * k;
   }
 
   private memoryNames(): Map<string, number> {
     const names = new Map<string, number>();
     this.module.memories.forEach((_, k) => {
       names.set(`m${k}`, k);
-      names.set(`t${k}`, this.tagsMemory(k));
-      names.set(`s${k}`, this.tagsMemory(k) + 1);
+      names.set(`t${k}`, this.supportMemory(k));
+      names.set(`s${k}`, this.supportMemory(k) + 1);
     });
     return names;
   }
@@ -257,12 +277,13 @@ class Instrumentation {
       bytes: module.bytes,
       memories: this.geometries.map((geometry, k) => ({
         geometry,
-        tags: this.tagsMemory(k),
-        slow: fn(`slow${k}`),
-        span: geometry.tails ? fn(`span${k}`) : undefined,
+        support: this.supportMemory(k),
+        fn: (name) => fn(`${name}${k}`),
+        global: (name) => linked.globalIndex.get(`${name}${k}`)!,
         verify: settings.oracle ? fn(`verify${k}`) : undefined,
         load: settings.checkLoads && this.layout === 'inline' ? fn(`load${k}`) : undefined,
       })),
+      guard: this.mechanism.guard,
       replace: (state) => this.replacement(state, linked, report),
       omitted: (write) => settings.omit.has(kindOf(write)),
       stack:
@@ -291,7 +312,7 @@ class Instrumentation {
     module.bodies.forEach((body, i) => {
       if ((i & 1023) === 0) settings.onProgress(0.5 + (0.5 * i) / module.bodies.length);
       const f = found.found[i]!;
-      const plan = planChecks(f, this.geometries, this.layout, settings.optimize, this.stack !== undefined);
+      const plan = this.mechanism.guard ? planChecks(f, this.geometries, this.plan) : UNGUARDED;
       const number = module.importedFunctions + i;
       const inserted = insertChecks(body, f, plan, context, number);
       out.u(inserted.body.length).bytes(inserted.body);
@@ -397,14 +418,11 @@ class Instrumentation {
 
   private memoryEntries(): [number, Writer] {
     const w = new Writer();
-    if (this.layout === 'inline') return [0, w];
+    if (this.layout !== 'separate') return [0, w];
     this.geometries.forEach((g, k) => {
-      const { tags, shadow } = supportBytes(g, Math.min(this.initialPages[k]!, g.maxPages) * PAGE);
-      const flags = g.is64 ? 4 : 0;
-      w.byte(flags).u(Math.ceil((tags + g.tagBase) / PAGE));
-      w.byte(flags).u(Math.ceil((shadow + g.shadowBase) / PAGE));
+      for (const pages of this.mechanism.pages(g, this.initialPages[k]!)) w.byte(g.is64 ? 4 : 0).u(pages);
     });
-    return [2 * this.geometries.length, w];
+    return [this.mechanism.supportMemories * this.geometries.length, w];
   }
 
   /** [support name, exported name, kind] of what the runtime needs. */
@@ -421,13 +439,14 @@ class Instrumentation {
     fn('rollback', EXPORTS.rollback);
     global('saved', EXPORTS.saved);
     this.geometries.forEach((_, k) => {
-      fn(`touch${k}`, EXPORTS.touch(k));
+      for (const [name, exported] of Object.entries(this.mechanism.exports)) fn(`${name}${k}`, exported(k));
       fn(`size${k}`, EXPORTS.size(k));
       fn(`grow${k}`, EXPORTS.grow(k));
       if (!this.ownExport(2, k)) add(EXPORTS.memory(k), 2, k);
       if (this.layout === 'separate') {
-        add(EXPORTS.tags(k), 2, this.tagsMemory(k));
-        add(EXPORTS.shadow(k), 2, this.tagsMemory(k) + 1);
+        [EXPORTS.tags, EXPORTS.shadow]
+          .slice(0, this.mechanism.supportMemories)
+          .forEach((name, i) => add(name(k), 2, this.supportMemory(k) + i));
       }
     });
     this.trackedTables.forEach((t, i) => {
@@ -439,6 +458,8 @@ class Instrumentation {
       global('steps', EXPORTS.steps);
       add(EXPORTS.tick, 1, linked.tableIndex.get('tick')!);
     }
+    if (this.settings.mechanism === 'undolog') global('full', EXPORTS.full);
+    if (this.layout === 'outside') add(EXPORTS.grown, 1, linked.tableIndex.get('grown')!);
     if (this.settings.oracle) {
       global('oracleFunction', EXPORTS.oracleFunction);
       global('oracleStore', EXPORTS.oracleStore);
@@ -457,7 +478,7 @@ class Instrumentation {
     return {
       version: CONTRACT_VERSION,
       mechanism: settings.mechanism,
-      region: settings.region,
+      region: this.mechanism.region(settings),
       layout: this.layout,
       memories: module.memories.map((m, k) => ({
         is64: m.is64,
@@ -555,7 +576,7 @@ class Instrumentation {
   private emitImports(out: Writer, from: number, to: number): void {
     const { bytes, imports, memories } = this.module;
     const memory = memories[0];
-    if (this.layout === 'separate' || !memory?.import) {
+    if (this.layout !== 'inline' || !memory?.import) {
       out
         .byte(SECTION_ID.import)
         .u(to - from)
@@ -608,6 +629,9 @@ class Instrumentation {
     }
   }
 }
+
+/** Stores that are left alone. */
+const UNGUARDED: Plan = { checks: [], inserted: 0, removed: 0, merged: 0, stack: 0 };
 
 /** What is appended to a section: count and encoded entries. */
 type Appended = Record<number, [number, Writer]>;

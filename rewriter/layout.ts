@@ -1,5 +1,5 @@
 /**
- * Where tags and pre-images lie. One essay for both layouts; the numbers come from {@link Geometry}.
+ * Where tags and pre-images of lmc and page-cow lie. One essay for both layouts; the numbers come from {@link Geometry}.
  *
  * For each memory of the guest there is one tag byte for every region, and a shadow that has room for the
  * pre-image of every byte, at a fixed distance (shadow organisation, as in LMC):
@@ -76,9 +76,10 @@ const HEAD = 16;
 
 function shifts(
   region: number,
+  single: boolean,
 ): Pick<Geometry, 'region' | 'regionShift' | 'blockShift' | 'blockTags' | 'tails'> {
   const regionShift = Math.log2(region);
-  const blockShift = Math.max(regionShift + 6, 10);
+  const blockShift = single ? regionShift : Math.max(regionShift + 6, 10);
   return { region, regionShift, blockShift, blockTags: 1 << (blockShift - regionShift), tails: region >= 16 };
 }
 
@@ -97,19 +98,21 @@ export function supportBytes(
 /**
  * Support in memories of its own. 32-bit memories end below 4 GiB, because their shadow has heads too, and
  * because the last MiB tells a stack pointer that has overflowed (stack.ts).
+ * @param single a block is one region, so that the dirty list names regions (page-cow)
  */
-export function separateGeometry(region: number, is64: boolean): Geometry {
-  const s = shifts(region);
+export function separateGeometry(region: number, is64: boolean, single = false): Geometry {
+  const s = shifts(region, single);
   const limit = is64 ? 2 ** 32 : Math.min(Math.floor(65536 / (1 + HEAD / 2 ** s.blockShift)) - 4, 65519);
   return { ...s, is64, tagBase: TAG_BASE, shadowBase: HEAD, maxPages: limit, totalPages: 0 };
 }
 
 /**
  * Support above the guest's reserve in one 32-bit memory.
+ * @param single as for separateGeometry
  * @throws ERR_BELAY_OPTION when reserve, shadow and tags do not fit into 4 GiB.
  */
-export function inlineGeometry(region: number, reservePages: number): Geometry {
-  const s = shifts(region);
+export function inlineGeometry(region: number, reservePages: number, single = false): Geometry {
+  const s = shifts(region, single);
   const reserve = reservePages * PAGE;
   const { tags, shadow } = supportBytes(s, reserve);
   const shadowBase = reserve + HEAD;

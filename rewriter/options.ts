@@ -1,12 +1,18 @@
+import { isOutside, MECHANISMS } from '../contract/contract.js';
 import { BelayError } from '../contract/errors.js';
 import { type InstrumentOptions, OMITTABLE, type Omittable } from './types.js';
 
 /** Options with every default filled in, except `layout`, which `auto` leaves to the engine. */
-export type Settings = Required<Omit<InstrumentOptions, 'reserve' | 'onProgress' | 'omit'>> & {
+export type Settings = Required<Omit<InstrumentOptions, 'reserve' | 'logLimit' | 'onProgress' | 'omit'>> & {
   reserve: number | undefined;
+  /** Undefined: the default of the layout. */
+  logLimit: number | undefined;
   omit: ReadonlySet<Omittable>;
   onProgress: (done: number) => void;
 };
+
+/** Undo log: bytes, where the log has a memory of its own, and where it shares the guest's. */
+export const DEFAULT_LOG_LIMIT = { separate: 256 * 2 ** 20, inline: 64 * 2 ** 20 } as const;
 
 /** What bench/ shows to be best; the table is in docs/measurements.md. */
 export const DEFAULT_REGION = 256;
@@ -16,6 +22,7 @@ const KNOWN: Record<keyof InstrumentOptions, true> = {
   region: true,
   layout: true,
   reserve: true,
+  logLimit: true,
   checkLoads: true,
   steps: true,
   optimize: true,
@@ -35,12 +42,40 @@ export function checkOptions(options: InstrumentOptions): Settings {
     if (!(key in KNOWN)) fail(`unknown option '${key}': the options are ${Object.keys(KNOWN).join(', ')}`);
   }
   const { mechanism = 'lmc', region = DEFAULT_REGION, layout = 'auto', reserve, omit = [] } = options;
-  if (mechanism !== 'lmc') fail(`unknown mechanism '${String(mechanism)}': the only one is 'lmc'`);
+  if (!MECHANISMS.includes(mechanism)) {
+    fail(`unknown mechanism '${String(mechanism)}': use ${MECHANISMS.join(', ')}`);
+  }
   if (!Number.isInteger(region) || region < 1 || region > 4096 || region & (region - 1)) {
     fail(`region is ${String(region)}: it must be a power of two from 1 to 4096 (bytes)`);
   }
+  if (options.region !== undefined && mechanism !== 'lmc' && mechanism !== 'cards') {
+    fail(`region is for lmc and cards, and the mechanism is ${mechanism}`);
+  }
+  if (mechanism === 'cards' && region < 64) fail(`region is ${region}: a card has 64 to 4096 bytes`);
   if (layout !== 'auto' && layout !== 'separate' && layout !== 'inline') {
     fail(`unknown layout '${String(layout)}': use 'separate', 'inline' or 'auto'`);
+  }
+  const outside = isOutside(mechanism);
+  if (outside && layout !== 'auto') {
+    fail(`layout is '${layout}', but ${mechanism} keeps nothing in the module`);
+  }
+  if (outside) {
+    for (const option of ['reserve', 'checkLoads', 'oracle'] as const) {
+      if (options[option])
+        fail(`${option} is for mechanisms inside of the module, and the mechanism is ${mechanism}`);
+    }
+  }
+  if (options.oracle && mechanism === 'undolog')
+    fail('oracle has nothing to check: undolog saves at every store');
+  if (options.checkLoads && mechanism !== 'lmc' && mechanism !== 'page-cow') {
+    fail(`checkLoads is for lmc and page-cow, and the mechanism is ${mechanism}`);
+  }
+  const { logLimit } = options;
+  if (logLimit !== undefined) {
+    if (mechanism !== 'undolog') fail(`logLimit is for undolog, and the mechanism is ${mechanism}`);
+    if (!Number.isInteger(logLimit) || logLimit < 4096 || logLimit > 2 ** 32 - 65536) {
+      fail(`logLimit is ${String(logLimit)}: it must be a number of bytes, from 4096 to less than 4 GiB`);
+    }
   }
   if (reserve !== undefined) {
     if (!Number.isFinite(reserve) || reserve <= 0 || reserve > 2 ** 32) {
@@ -63,6 +98,7 @@ export function checkOptions(options: InstrumentOptions): Settings {
     region,
     layout,
     reserve,
+    logLimit,
     checkLoads: options.checkLoads ?? false,
     steps: options.steps ?? false,
     optimize: options.optimize ?? true,

@@ -1,15 +1,23 @@
 /** The rewriter's public face. */
-import type { Contract, Layout } from '../contract/contract.js';
+import type { Contract, Layout, MechanismName, Placement } from '../contract/contract.js';
 
 export interface InstrumentOptions {
-  /** How writes are seen and pre-images kept. */
-  mechanism?: 'lmc';
-  /** Bytes of a region: a power of two, 1 to 4096. */
+  /**
+   * How writes are seen and pre-images kept. Default `lmc`. With `full-copy`, `mprotect`, `uffd` and `uffd-async`
+   * stores are left alone, and the runtime may use any of these four.
+   */
+  mechanism?: MechanismName;
+  /** `lmc`: bytes of a region, a power of two, 1 to 4096. `cards`: bytes of a card, 64 to 4096. */
   region?: number;
-  /** Where tags and shadow live; `auto` (default) takes `separate` where this engine has several memories. */
+  /**
+   * Where tags and pre-images live; `auto` (default) takes `separate` where this engine has several memories.
+   * Mechanisms outside of the module have none.
+   */
   layout?: Layout | 'auto';
   /** Inline layout: bytes that the guest's memory can grow to (rounded up to pages). */
   reserve?: number;
+  /** `undolog`: bytes that the log of each memory may have. Default 256 MiB, and 64 MiB in the inline layout. */
+  logLimit?: number;
   /** Inline layout: also check loads against the guest's memory size, so that a wild load traps. */
   checkLoads?: boolean;
   /**
@@ -57,8 +65,9 @@ export type Omittable = (typeof OMITTABLE)[number];
 
 /** What instrument() did, in numbers. */
 export interface Report {
+  mechanism: MechanismName;
   region: number;
-  layout: Layout;
+  layout: Placement;
   functions: number;
   /** Instructions that write to memory, by mnemonic. */
   writes: Record<string, number>;

@@ -2,7 +2,8 @@
  * The runtime's public face. Everything here works in every engine with WebAssembly, SIMD and bulk memory:
  * Node 20 and later, Deno, Bun, browsers and workerd-like hosts.
  */
-import type { Contract } from '../contract/contract.js';
+import type { Contract, MechanismName } from '../contract/contract.js';
+import type { PolicyMaker } from './speculation/types.js';
 
 /** A WebAssembly address: a number, or a bigint for a 64-bit memory (numbers are accepted there too). */
 export type Pointer = number | bigint;
@@ -16,18 +17,28 @@ export interface Companion {
 }
 
 export interface GuestStats {
+  mechanism: MechanismName;
   /** Calls of checkpoint() that succeeded. */
   checkpoints: number;
   /** Calls of rollback() that succeeded. */
   rollbacks: number;
-  /** Regions saved since instantiation, over all memories. */
+  /**
+   * Regions saved since instantiation, over all memories. Cards: cards copied, at checkpoints and rollbacks; an undo
+   * log: bytes logged; mechanisms of pages: pages.
+   */
   regionsSaved: number;
   /** The same in bytes (regions × region size). */
   bytesSaved: number;
   /** Bytes of guest memory, over all memories. */
   memoryBytes: number;
-  /** Bytes set aside for tags and shadow, over all memories; untouched pages of it cost nothing. */
+  /**
+   * Bytes set aside for tags, pre-images, cards, logs or images, over all memories; untouched pages of it cost
+   * nothing.
+   */
   supportBytes: number;
+  /** Mechanisms of pages: pages saved because of a write, and copied ahead because a policy chose them. */
+  faults?: number;
+  copiedAhead?: number;
 }
 
 /** How long a guest may run before it is stopped: needs a module instrumented with `steps: true`. */
@@ -38,6 +49,15 @@ export interface Limits {
   deadline?: number;
   /** Steps between two looks at the clock. Default 100,000. */
   interval?: number;
+}
+
+/** What the host knows of the epoch that a checkpoint begins. */
+export interface EpochInfo {
+  /**
+   * The kind of the request to come, where the host knows it (its route, its command): policies of speculation may
+   * keep kinds apart. The first 255 different ones count.
+   */
+  kind?: string;
 }
 
 /** A running module with its checkpoints. */
@@ -54,13 +74,18 @@ export interface Guest<E extends WebAssembly.Exports = WebAssembly.Exports> exte
   readonly running: boolean;
   /** True when the guest was stopped by {@link limit}; cleared by rollback and by a new limit. */
   readonly overrun: boolean;
+  /** True when a store trapped because the undo log was full; cleared by rollback and checkpoint. */
+  readonly logFull: boolean;
+  /** The mechanism that is used. */
+  readonly mechanism: MechanismName;
 
   /**
    * Begins a new epoch: the state of now is what {@link rollback} returns to. Its cost does not depend on
-   * the size of memory.
-   * @throws ERR_BELAY_RUNNING from inside an import; ERR_BELAY_DISPOSED.
+   * the size of memory (but for `full-copy`).
+   * @throws ERR_BELAY_RUNNING from inside an import; ERR_BELAY_DISPOSED; ERR_BELAY_MECHANISM where the operating
+   *   system refuses to protect memory.
    */
-  checkpoint(): void;
+  checkpoint(info?: EpochInfo): void;
   /**
    * Restores the state of the last checkpoint: memories and their sizes, globals, tables, dropped segments
    * and the companions. May be called again and again.
@@ -69,9 +94,10 @@ export interface Guest<E extends WebAssembly.Exports = WebAssembly.Exports> exte
   rollback(): void;
   /**
    * checkpoint(), then `fn`; when it throws (or its promise rejects) rollback() and throw on.
-   * An error caused by {@link limit} arrives as ERR_BELAY_OVERRUN with the trap as its cause.
+   * An error caused by {@link limit} arrives as ERR_BELAY_OVERRUN with the trap as its cause, one caused by a full
+   * undo log as ERR_BELAY_LOG_FULL.
    */
-  attempt<T>(fn: () => T): T;
+  attempt<T>(fn: () => T, info?: EpochInfo): T;
   /** A host write that a rollback undoes. @throws ERR_BELAY_RANGE */
   write(pointer: Pointer, bytes: Uint8Array, memory?: number): void;
   /** Fills `length` bytes with `value`. @throws ERR_BELAY_RANGE */
@@ -86,6 +112,16 @@ export interface Guest<E extends WebAssembly.Exports = WebAssembly.Exports> exte
 }
 
 export interface InstantiateOptions {
+  /**
+   * How writes are seen: by default what the module was instrumented for. A module whose stores were left alone
+   * can take any of `full-copy`, `mprotect`, `uffd`, `uffd-async`, or `auto`: the best of them that there is here.
+   */
+  mechanism?: MechanismName | 'auto';
+  /**
+   * With `page-cow`, `mprotect` and `uffd`: chooses pages to copy at checkpoints (wasm-belay/speculation). Default:
+   * none.
+   */
+  policy?: PolicyMaker;
   /**
    * Keeps a full copy of memory and compares at each rollback: a host write that nobody announced is an
    * error that lists its addresses (and is undone all the same). Costs a full copy per checkpoint.

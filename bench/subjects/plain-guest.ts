@@ -6,6 +6,7 @@ import type { Contract } from '../../contract/contract.js';
 import type { Guest, GuestStats } from '../../runtime/types.js';
 
 const STATS: GuestStats = {
+  mechanism: 'lmc',
   checkpoints: 0,
   rollbacks: 0,
   regionsSaved: 0,

@@ -1,8 +1,8 @@
 /**
- * The functions that instrumentation adds to a module, as WebAssembly text: the slow path of a store, the
- * checkpoint, the rollback, and stand-ins for every instruction that changes state in another way. They are
+ * The functions that instrumentation adds to a module, as WebAssembly text: what the mechanism needs for each memory
+ * (../mechanisms/), checkpoint, rollback, and stand-ins for every instruction that changes state in another way. They are
  * parsed by Binaryen into a module of their own, whose imports stand for what the guest has, and linked into
- * the guest (../link.ts). Read ../layout.ts first: it draws the memory that this code works on.
+ * the guest (../link.ts). Read ../layout.ts first: it draws the memory that this code works on. For lmc:
  *
  *     i32.store offset=8                  ;; before: [address value]
  *
@@ -28,7 +28,7 @@
  */
 import { TURNS } from '../insert.js';
 import type { Geometry } from '../layout.js';
-import { copyText, initText, memoryText } from './memory.js';
+import { copyText, initText } from './bulk.js';
 import type { SupportSpec } from './spec.js';
 import { tableCopyText, tableInitText, tableText } from './tables.js';
 
@@ -37,7 +37,7 @@ export type { SupportSpec } from './spec.js';
 /** The text of the support module. Every function and global is exported under its own name. */
 export function supportText(spec: SupportSpec): string {
   const parts: string[] = [];
-  spec.memories.forEach((m, k) => parts.push(memoryText(spec, m, k)));
+  spec.memories.forEach((m, k) => parts.push(spec.mechanism.text(spec, m, k)));
   spec.memoryCopies.forEach(([d, s]) => parts.push(copyText(spec, d, s)));
   spec.memoryInits.forEach(([segment, memory]) => parts.push(initText(spec, segment, memory)));
   spec.tables.forEach((t) => parts.push(tableText(t)));
@@ -45,8 +45,9 @@ export function supportText(spec: SupportSpec): string {
   spec.tableInits.forEach(([segment, table]) => parts.push(tableInitText(spec, segment, table)));
   parts.push(stateText(spec));
   if (spec.steps) parts.push(STEPS);
+  if (spec.layout === 'outside') parts.push(GROWN);
   const functions = parts.join('\n').replace(/\(func \$(\w+)\b(?! \(export)/g, '(func $$$1 (export "$1")');
-  return `(module\n${importsText(spec)}\n${functions})`;
+  return `(module\n(type $void (func))\n${importsText(spec)}\n${functions})`;
 }
 
 function importsText(spec: SupportSpec): string {
@@ -56,8 +57,7 @@ function importsText(spec: SupportSpec): string {
   spec.memories.forEach(({ geometry }, k) => {
     memory(`m${k}`, geometry);
     if (spec.layout === 'separate') {
-      memory(`t${k}`, geometry);
-      memory(`s${k}`, geometry);
+      for (const name of ['t', 's'].slice(0, spec.mechanism.supportMemories)) memory(`${name}${k}`, geometry);
     }
   });
   const tables = new Set([
@@ -77,6 +77,7 @@ function importsText(spec: SupportSpec): string {
   for (const s of spec.droppedData) lines.push(flag(`droppedData${s}`));
   for (const s of spec.droppedElements) lines.push(flag(`droppedElement${s}`));
   lines.push(`(global $saved (export "saved") (mut i64) (i64.const 0))`);
+  if (spec.mechanism.names[0] === 'undolog') lines.push(flag('full'));
   return lines.join('\n');
 }
 
@@ -104,7 +105,6 @@ ${
 
 /** Steps: counted down by the guest; below zero, the host's function in the tick table may add some, or not. */
 const STEPS = `
-(type $void (func))
 (table $tick (export "tick") 1 1 funcref)
 (global $steps (export "steps") (mut i64) (i64.const 9223372036854775807))
 (func $tickNow
@@ -114,3 +114,7 @@ const STEPS = `
 (func $turn
   (global.set $steps (i64.sub (global.get $steps) (i64.const ${TURNS})))
   (if (i64.lt_s (global.get $steps) (i64.const 0)) (then (call $tickNow))))`;
+
+/** Mechanisms outside: the host's function is told that memory has grown, before the guest goes on. */
+const GROWN = `
+(table $grown (export "grown") 1 1 funcref)`;

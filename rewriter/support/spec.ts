@@ -1,6 +1,7 @@
 /** What the support code has to provide for a module. */
-import type { Layout } from '../../contract/contract.js';
+import type { Placement } from '../../contract/contract.js';
 import type { Geometry } from '../layout.js';
+import type { StoreMechanism } from '../mechanisms/mechanism.js';
 import type { Omittable } from '../types.js';
 
 export interface SupportMemory {
@@ -17,8 +18,13 @@ export interface SupportTable {
 }
 
 export interface SupportSpec {
-  layout: Layout;
+  layout: Placement;
+  mechanism: StoreMechanism;
   memories: SupportMemory[];
+  /** page-cow: functions that name the saved pages. */
+  pages?: boolean;
+  /** Undo log: bytes that it may have, for each memory. */
+  logLimit: number;
   tables: SupportTable[];
   /** Pairs used by the guest's instructions: [destination, source]. */
   memoryCopies: [number, number][];

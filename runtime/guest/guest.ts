@@ -1,9 +1,10 @@
-import { type Contract, EXPORTS, PAGE } from '../../contract/contract.js';
+import { type Contract, EXPORTS, type MechanismName, PAGE } from '../../contract/contract.js';
 import { BelayError } from '../../contract/errors.js';
-import { lmc } from '../mechanisms/lmc.js';
+import { chooseMechanism, makeMechanism } from '../mechanisms/index.js';
 import type { Mechanism } from '../mechanisms/mechanism.js';
 import type {
   Companion,
+  EpochInfo,
   Guest,
   GuestImports,
   GuestStats,
@@ -17,7 +18,7 @@ import { type Depth, watchImports } from './imports.js';
 import { StepLimit } from './limits.js';
 import { readContract } from './section.js';
 
-const OPTIONS: Record<keyof InstantiateOptions, true> = { audit: true };
+const OPTIONS: Record<keyof InstantiateOptions, true> = { audit: true, mechanism: true, policy: true };
 
 /** A guest between its making (its imports may need it) and its first instruction. */
 class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
@@ -26,13 +27,15 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
   exports!: E;
   depth = 0;
 
-  private mechanism!: Mechanism;
+  readonly mechanism: MechanismName;
+  private saver!: Mechanism;
   /** Each memory's size in pages, as the guest sees it. */
   private sizes: (() => number | bigint)[] = [];
   private memories: WebAssembly.Memory[] = [];
   private steps: StepLimit | undefined;
   private audit: Audit | undefined;
   private readonly companions: Companion[] = [];
+  private readonly kinds = new Map<string, number>();
   private checkpoints = 0;
   private rollbacks = 0;
   private disposed = false;
@@ -50,6 +53,7 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
       }
     }
     this.contract = readContract(module);
+    this.mechanism = chooseMechanism(this.contract, options.mechanism, options.policy);
   }
 
   /** Resolves imports, with this guest in hand where they are a function. */
@@ -67,7 +71,6 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
     const exports = Object.create(null) as Record<string, WebAssembly.ExportValue>;
     for (const [name, value] of Object.entries(all)) if (!name.startsWith('belay:')) exports[name] = value;
     this.exports = Object.freeze(exports) as E;
-    this.mechanism = lmc(all, contract);
     this.sizes = contract.memories.map((_, k) => all[EXPORTS.size(k)] as () => number | bigint);
     this.memories = contract.memories.map((m, k) => {
       const memory = all[m.export] as WebAssembly.Memory;
@@ -78,6 +81,12 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
       const table = t.exports.length ? all[t.exports[0]!] : t.import && imports[t.import[0]]?.[t.import[1]];
       if (table) trackTable(table as WebAssembly.Table, i, all);
     });
+    this.saver = makeMechanism(
+      this.mechanism,
+      contract,
+      { exports: all, memories: this.memories, bytes: (k) => this.memoryBytes(k) },
+      this.options.policy,
+    );
     if (contract.steps) this.steps = new StepLimit(all);
     if (this.options.audit) {
       this.audit = new Audit(() =>
@@ -101,9 +110,13 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
     return this.steps?.exceeded !== undefined;
   }
 
-  checkpoint(): void {
+  get logFull(): boolean {
+    return this.saver?.full?.() ?? false;
+  }
+
+  checkpoint(info?: EpochInfo): void {
     this.idle('checkpoint');
-    this.mechanism.checkpoint();
+    this.saver.checkpoint(info?.kind === undefined ? 0 : this.kindOf(info.kind));
     this.audit?.checkpoint();
     for (const companion of this.companions) companion.checkpoint();
     this.checkpoints++;
@@ -117,15 +130,26 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
         'there is no checkpoint to return to: call checkpoint() first',
       );
     }
-    this.mechanism.rollback();
+    this.saver.rollback();
     if (this.steps) this.steps.exceeded = undefined;
     for (const companion of this.companions) companion.rollback();
     this.rollbacks++;
     this.audit?.rollback();
   }
 
-  attempt<T>(fn: () => T): T {
-    this.checkpoint();
+  /** A small number for a kind of request; 0 for all beyond the first 255. */
+  private kindOf(name: string): number {
+    let kind = this.kinds.get(name);
+    if (kind === undefined) {
+      if (this.kinds.size === 255) return 0;
+      kind = this.kinds.size + 1;
+      this.kinds.set(name, kind);
+    }
+    return kind;
+  }
+
+  attempt<T>(fn: () => T, info?: EpochInfo): T {
+    this.checkpoint(info);
     let result: T;
     try {
       result = fn();
@@ -149,7 +173,15 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
         { cause: error },
       );
     }
+    const full = this.logFull;
     this.rollback();
+    if (full) {
+      return new BelayError(
+        'ERR_BELAY_LOG_FULL',
+        'the undo log reached its limit, and the guest was rolled back: take checkpoints more often, raise logLimit, or instrument with mechanism lmc, whose memory is bounded',
+        { cause: error },
+      );
+    }
     if (!exceeded) return error;
     const what = exceeded === 'steps' ? 'used up its steps' : 'ran past its deadline';
     return new BelayError('ERR_BELAY_OVERRUN', `the guest ${what} and was rolled back`, { cause: error });
@@ -188,8 +220,8 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
         `${n} bytes at ${at} do not lie in memory ${memory}${state ? `, which has ${this.memoryBytes(memory)} bytes` : ', which does not exist'}`,
       );
     }
-    if (state.is64) this.mechanism.touch(memory, BigInt(at), BigInt(n));
-    else this.mechanism.touch(memory, at, n);
+    if (state.is64) this.saver.touch(memory, BigInt(at), BigInt(n));
+    else this.saver.touch(memory, at, n);
   }
 
   limit(limits?: Limits): void {
@@ -209,18 +241,21 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
 
   stats(): GuestStats {
     this.started('stats');
-    const regionsSaved = this.mechanism.regionsSaved();
+    const regionsSaved = this.saver.regionsSaved();
     return {
+      mechanism: this.mechanism,
       checkpoints: this.checkpoints,
       rollbacks: this.rollbacks,
       regionsSaved,
-      bytesSaved: regionsSaved * this.contract.region,
+      bytesSaved: regionsSaved * this.saver.region,
       memoryBytes: this.memories.reduce((sum, _, k) => sum + this.memoryBytes(k), 0),
-      supportBytes: this.mechanism.supportBytes(),
+      supportBytes: this.saver.supportBytes(),
+      ...this.saver.pageStats?.(),
     };
   }
 
   [Symbol.dispose](): void {
+    if (!this.disposed) this.saver?.dispose?.();
     this.disposed = true;
     this.companions.length = 0;
   }
@@ -232,7 +267,7 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
 
   /** Until instantiation ends, engines do not say where the module's memory is. */
   private started(what: string): void {
-    if (this.mechanism) return;
+    if (this.saver) return;
     throw new BelayError(
       'ERR_BELAY_RUNNING',
       `${what} while the module's start function is running: the host cannot reach the guest's memory before it has ended`,

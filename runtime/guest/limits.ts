@@ -2,46 +2,13 @@
  * Ends what runs too long. The guest counts its steps down (rewriter, option `steps`); when none are left it
  * calls the one function in its tick table, which adds more, or returns and lets the guest trap.
  *
- * That function has to be WebAssembly, so a module of 30 bytes is made for it. Where code may not be generated at
+ * That function has to be WebAssembly (trampoline.ts). Where code may not be generated at
  * run time (workerd) the table stays empty: the guest traps when its steps are used up, and no clock is read.
  */
 import { EXPORTS } from '../../contract/contract.js';
 import { BelayError } from '../../contract/errors.js';
 import type { Limits } from '../types.js';
-
-/** (module (import "b" "t" (func)) (export "t" (func 0))): makes a WebAssembly function of a JavaScript one. */
-const TRAMPOLINE = Uint8Array.of(
-  0,
-  0x61,
-  0x73,
-  0x6d,
-  1,
-  0,
-  0,
-  0,
-  1,
-  4,
-  1,
-  0x60,
-  0,
-  0,
-  2,
-  7,
-  1,
-  1,
-  0x62,
-  1,
-  0x74,
-  0,
-  0,
-  7,
-  5,
-  1,
-  1,
-  0x74,
-  0,
-  0,
-);
+import { wasmFunction } from './trampoline.js';
 
 const UNLIMITED = 2n ** 63n - 1n;
 const INTERVAL = 100_000;
@@ -58,16 +25,14 @@ export class StepLimit {
 
   constructor(exports: WebAssembly.Exports) {
     this.steps = exports[EXPORTS.steps] as WebAssembly.Global;
-    let module: WebAssembly.Module | undefined;
+    let tick: WebAssembly.ExportValue | undefined;
     try {
-      module = new WebAssembly.Module(TRAMPOLINE);
+      tick = wasmFunction(() => this.tick());
     } catch {
       // Not allowed here; see above.
     }
-    this.ticking = module !== undefined;
-    if (!module) return;
-    const trampoline = new WebAssembly.Instance(module, { b: { t: () => this.tick() } });
-    (exports[EXPORTS.tick] as WebAssembly.Table).set(0, trampoline.exports.t);
+    this.ticking = tick !== undefined;
+    if (tick) (exports[EXPORTS.tick] as WebAssembly.Table).set(0, tick);
   }
 
   /** 'steps' or 'deadline' once the guest was stopped; a rollback and {@link set} clear it. */

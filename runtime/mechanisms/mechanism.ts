@@ -1,12 +1,39 @@
+import type { MechanismName } from '../../contract/contract.js';
+
 /** What a mechanism does for one guest; the guest adds the host's side to it. */
 export interface Mechanism {
-  checkpoint(): void;
+  readonly name: MechanismName;
+  /** Begins an epoch. @param kind of the request that it carries out (speculation; 0 where nothing is known) */
+  checkpoint(kind: number): void;
   /** Returns to the last checkpoint; the epoch begins anew. */
   rollback(): void;
   /** Saves every region of [pointer, pointer + length) of a memory, which lies within it. */
   touch(memory: number, pointer: number | bigint, length: number | bigint): void;
+  /** Bytes of the unit that {@link regionsSaved} counts. */
+  readonly region: number;
   /** Regions saved since instantiation. */
   regionsSaved(): number;
-  /** Bytes set aside for tags and pre-images. */
+  /** Bytes set aside for tags, pre-images, cards, logs or images. */
   supportBytes(): number;
+  /** Mechanisms of pages: what speculation did, since instantiation. */
+  pageStats?(): PageStats;
+  /** Undo log: whether a store trapped because the log was full, in this epoch. */
+  full?(): boolean;
+  /** Lets go of what the mechanism holds outside of the module. */
+  dispose?(): void;
+}
+
+export interface PageStats {
+  /** Pages saved because of a write. */
+  faults: number;
+  /** Pages copied at checkpoints because a policy chose them. */
+  copiedAhead: number;
+}
+
+/** Everything that a mechanism is made from. */
+export interface MechanismParts {
+  exports: WebAssembly.Exports;
+  memories: readonly WebAssembly.Memory[];
+  /** Each memory's size in bytes, as the guest sees it. */
+  bytes: (memory: number) => number;
 }

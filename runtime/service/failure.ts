@@ -51,6 +51,11 @@ export function classify(error: unknown, guest: Guest, circumstances: Circumstan
         : `the guest took more than ${maxSteps} steps`;
     return failure;
   }
+  if (guest.logFull) {
+    failure.reason = 'memory';
+    failure.message = 'the undo log reached its limit';
+    return failure;
+  }
   if (error instanceof MalformedResponse) {
     failure.reason = 'malformed';
     delete failure.stack;

@@ -4,8 +4,10 @@
  * and after every rollback.
  */
 import type { Contract } from '../../contract/contract.js';
+import { isOutside, MECHANISMS, type MechanismName } from '../../contract/contract.js';
 import { BelayError } from '../../contract/errors.js';
 import type { InstrumentOptions } from '../../rewriter/types.js';
+import { unavailable } from '../../runtime/mechanisms/native.js';
 import { HAS_MEMORIES } from '../support/engines-skip.js';
 import { type Generated, Tape } from '../support/generate.js';
 import {
@@ -46,27 +48,58 @@ class Inconclusive extends Error {}
 /** Bytes at the front of a tape that decide on options and script. */
 export const SCRIPT_BYTES = 64;
 
-export function drawOptions(tape: Tape, kind: Kind): InstrumentOptions {
+/** Mechanisms that can be had here, lmc as often as all others together. */
+const OTHERS = MECHANISMS.filter(
+  (name) => name !== 'lmc' && (!isOutside(name) || name === 'full-copy' || unavailable(name) === undefined),
+);
+
+export function drawOptions(
+  tape: Tape,
+  kind: Kind,
+  only: readonly MechanismName[] | undefined = onlyMechanisms(),
+): InstrumentOptions {
   const separate = HAS_MEMORIES && (kind.separate || tape.below(2) === 1);
   const region = 2 ** [6, 4, 0, 12, 3, 8, 2, 10, 5, 7, 1, 9, 11][tape.below(13)]!;
   const flags = tape.byte();
+  const drawn = tape.byte();
+  const mechanism = only ? only[drawn % only.length]! : drawn < 128 ? 'lmc' : OTHERS[drawn % OTHERS.length]!;
+  const { oracle = (flags & 3) !== 3, ...fixed } = kind.options ?? {};
+  const steps = (flags & 96) === 96;
+  if (isOutside(mechanism)) return { mechanism, steps };
+  const checks = mechanism === 'lmc' || mechanism === 'page-cow';
   return {
     layout: separate ? 'separate' : 'inline',
-    region,
+    ...(mechanism === 'lmc' && { region }),
+    ...(mechanism === 'cards' && { region: Math.max(64, region) }),
+    ...(mechanism === 'undolog' && { logLimit: 16 * 2 ** 20 }),
+    ...(!separate && { reserve: 16 * 65536 }),
     // Loads outside of memory trap as they did.
-    ...(separate ? {} : { checkLoads: true, reserve: 16 * 65536 }),
-    oracle: (flags & 3) !== 3,
+    ...(!separate && checks && { checkLoads: true }),
+    oracle: mechanism !== 'undolog' && oracle,
     optimize: (flags & 28) !== 28,
-    steps: (flags & 96) === 96,
-    ...kind.options,
+    mechanism,
+    steps,
+    ...fixed,
   };
+}
+
+/** BELAY_MECHANISM=cards,uffd: cases of these alone. */
+function onlyMechanisms(): MechanismName[] | undefined {
+  const names = (globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env
+    .BELAY_MECHANISM;
+  return names ? MECHANISMS.filter((name) => names.split(',').includes(name)) : undefined;
 }
 
 /** Runs the case that `bytes` stand for. @throws whatever shows that instrumentation is wrong */
 export async function runCase(kind: Kind, bytes: Uint8Array): Promise<CaseResult> {
   const script = new Tape(bytes.subarray(0, SCRIPT_BYTES));
   const options = drawOptions(script, kind);
-  const result: CaseResult = { calls: 0, traps: 0, rollbacks: 0, layout: options.layout! };
+  const result: CaseResult = {
+    calls: 0,
+    traps: 0,
+    rollbacks: 0,
+    layout: options.layout ?? options.mechanism!,
+  };
   try {
     new Run(await kind.generate(new Tape(bytes.subarray(SCRIPT_BYTES))), script, options, result).run();
   } catch (error) {
@@ -221,7 +254,7 @@ class Run {
     const plain = this.twins.plainCall(call);
     this.result.calls++;
     if (plain.trap !== undefined) this.result.traps++;
-    this.documented(plain);
+    this.documented(plain, compareOutcomes(guest, plain) !== undefined);
     this.agree(guest, plain, call, 'instrumented');
     this.sameLogs();
     return plain;
@@ -231,10 +264,14 @@ class Run {
    * After a rolled-back memory.grow the real memory of the layout 'separate' is larger than the guest's view:
    * accesses between the two ends may not trap, or trap a little early (see rewriter/layout.ts).
    */
-  private documented(plain: Outcome): void {
+  private documented(plain: Outcome, differs: boolean): void {
     if (!plain.trap || !/out of bounds/.test(plain.trap)) return;
     const { guest } = this.twins;
-    if (guest.contract.layout === 'inline') return;
+    // Loads of the guest beyond its view are checked by some mechanisms alone.
+    if (guest.contract.layout === 'inline') {
+      if (this.options.checkLoads || !differs) return;
+      throw new Inconclusive('out of bounds where loads are not checked');
+    }
     const real = guest.contract.memories.reduce((sum, m) => {
       return sum + (guest.instance.exports[m.export] as WebAssembly.Memory).buffer.byteLength;
     }, 0);

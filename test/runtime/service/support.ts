@@ -14,6 +14,7 @@ export interface FakeGuest extends Guest {
 export function fakeGuest(options: { steps?: boolean; failRollback?: string } = {}): FakeGuest {
   let saved: string[] | undefined;
   const stats: GuestStats = {
+    mechanism: 'lmc',
     checkpoints: 0,
     rollbacks: 0,
     regionsSaved: 0,

@@ -1,14 +1,14 @@
-/** The text of everything that one memory needs: slow paths, checkpoint, rollback, bulk operations. */
+/** Lightweight memory checkpointing, and page-cow: slow paths, checkpoint and rollback of one memory. */
 import { type Geometry, supportBytes } from '../layout.js';
 import { stackText } from '../stack.js';
+import { addressType, fillText, outside as outsideText, trapOutside, withinText } from './bulk.js';
+import { growTo, sizeText } from './size.js';
 import type { SupportMemory, SupportSpec } from './spec.js';
 
-const type = (g: Geometry) => (g.is64 ? 'i64' : 'i32');
-
 /** Everything for one memory. `A` stands for its address type, and $m, $t, $s for its three memories. */
-export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number): string {
+export function lmcText(spec: SupportSpec, memory: SupportMemory, k: number): string {
   const g = memory.geometry;
-  const A = type(g);
+  const A = addressType(g);
   const inline = spec.layout === 'inline';
   const m = `$m${k}`;
   const t = inline ? m : `$t${k}`;
@@ -42,7 +42,7 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
     `(${small![0]} ${toMem} offset=${toOffset} align=1 ${to} (${small![1]} ${fromMem} offset=${fromOffset} align=1 ${from}))`;
   const bulk = region > 256;
   const exact = inline ? '(i32.const 1)' : `(${A}.ne (global.get $pages${k}) (global.get $real${k}))`;
-  const trap = `(drop (i32.load8_u ${m} offset=4294967295 (${A}.const -1))) (unreachable)`;
+  const trap = trapOutside(A, k);
 
   // Guest -> shadow, all but the first 16 bytes; shadow -> guest, all of the region.
   const saveBody: string[] = [];
@@ -124,7 +124,9 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
       ? [0, 16, 32, 48]
           .map((o) => `(v128.store ${t} offset=${T + o} align=1 (local.get $i) (v128.const i64x2 0 0))`)
           .join('\n')
-      : `(memory.fill ${t} (${A}.add (local.get $i) (${A}.const ${T})) (i32.const 0) (${A}.const ${blockTags}))`;
+      : blockTags === 1
+        ? `(i32.store8 ${t} offset=${T} (local.get $i) (i32.const 0))`
+        : `(memory.fill ${t} (${A}.add (local.get $i) (${A}.const ${T})) (i32.const 0) (${A}.const ${blockTags}))`;
   const tagShift = B - S;
   /** Walks the dirty list: $b the block, $i its first tag. The list is empty afterwards. */
   const walk = (body: string) => `
@@ -138,7 +140,10 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
       ${body}
       (br $blocks))))`;
   /** Calls $restore for each tagged region of a block, and clears its tags. */
-  const restoreTagged = `
+  const restoreTagged =
+    blockTags === 1
+      ? `(call $restore${k} (local.get $i)) ${clearTags}`
+      : `
       (local.set $last (${A}.add (local.get $i) (${A}.const ${blockTags})))
       (loop $groups
         (local.set $v (i64.load ${t} offset=${T} align=1 (local.get $i)))
@@ -165,11 +170,6 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
         : `(${A}.add (${A}.add (${A}.shl ${n} (${A}.const 16)) (${A}.shl ${blocks} (${A}.const 4))) (${A}.const ${shadow + H}))`;
     return `(${A}.shr_u (${A}.add ${size} (${A}.const 65535)) (${A}.const 16))`;
   };
-  const growTo = (mem: string, need: string) => `
-  (local.set $x ${need})
-  (if (${A}.gt_u (local.get $x) (memory.size ${mem})) (then
-    (if (${A}.eq (memory.grow ${mem} (${A}.sub (local.get $x) (memory.size ${mem}))) (${A}.const -1)) (then (return (i32.const 0))))))`;
-
   // Pages that a rollback took from the guest: a store without a check of its own, in reach of one at the very
   // end of memory, may have written into them.
   const clearStray =
@@ -189,7 +189,7 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
       (i32.store8 ${t} offset=${T} (local.get $q) (i32.const 1))
       ${g.tails ? copy16(shadowOf('(local.get $a)'), P, s, '(local.get $a)', 0, m) : ''}))))
   (global.set $pages${k} (local.get $n))
-  (call $findEdge${k})
+  (call $resized${k})
   ${
     spec.stack && k === 0
       ? `;; What was said to be saved of a stack beyond the end of memory has to be, now that it exists.
@@ -198,51 +198,22 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
       : ''
   })`;
 
-  const separateOnly = `
-(global $real${k} (mut ${A}) (${A}.const 0))
+  const room = inline
+    ? ''
+    : `
 ;; Makes room for tags and shadow of $n pages; 0 when there is none.
 (func $ensure${k} ${address('$n')} (result i32) (local $x ${A})
   (if (${A}.gt_u (local.get $n) (${A}.const ${g.maxPages})) (then (return (i32.const 0))))
-  ${growTo(t, supportPages('tags'))}
-  ${growTo(s, supportPages('shadow'))}
-  (i32.const 1))
-;; The host may have grown the memory behind our back.
-(func $sync${k} (local $n ${A})
-  (local.set $n (memory.size ${m}))
-  (if (${A}.ne (local.get $n) (global.get $real${k})) (then
-    (if (i32.eqz (call $ensure${k} (local.get $n))) (then (unreachable)))
-    (call $extend${k} (${A}.add (global.get $pages${k}) (${A}.sub (local.get $n) (global.get $real${k}))))
-    (global.set $real${k} (local.get $n))
-    (call $findEdge${k}))))
-(func $setup${k}
-  (global.set $real${k} (memory.size ${m}))
-  (global.set $pages${k} (memory.size ${m}))
-  (if (i32.eqz (call $ensure${k} (global.get $real${k}))) (then (unreachable))))
-(func $grow${k} (export "grow${k}") ${address('$delta')} (result ${A}) (local $old ${A}) (local $n ${A})
-  (call $sync${k})
-  (local.set $old (global.get $pages${k}))
-  (local.set $n (${A}.add (local.get $old) (local.get $delta)))
-  (if (${A}.lt_u (local.get $n) (local.get $old)) (then (return (${A}.const -1))))
-  (if (${A}.gt_u (local.get $n) (global.get $real${k})) (then
-    (if (i32.eqz (call $ensure${k} (local.get $n))) (then (return (${A}.const -1))))
-    (if (${A}.eq (memory.grow ${m} (${A}.sub (local.get $n) (global.get $real${k}))) (${A}.const -1)) (then (return (${A}.const -1))))
-    (global.set $real${k} (local.get $n))))
-  (call $extend${k} (local.get $n))
-  (local.get $old))`;
-  const inlineOnly = `
-(func $sync${k})
-(func $setup${k} (global.set $pages${k} (${A}.const ${memory.initialPages})) (call $findEdge${k}))
-(func $grow${k} (export "grow${k}") ${address('$delta')} (result ${A}) (local $old ${A}) (local $n ${A})
-  (local.set $old (global.get $pages${k}))
-  (local.set $n (${A}.add (local.get $old) (local.get $delta)))
-  (if (i32.or (${A}.lt_u (local.get $n) (local.get $old)) (${A}.gt_u (local.get $n) (${A}.const ${g.maxPages}))) (then (return (${A}.const -1))))
-  (call $extend${k} (local.get $n))
-  (local.get $old))
+  ${growTo(A, t, supportPages('tags'))}
+  ${growTo(A, s, supportPages('shadow'))}
+  (i32.const 1))`;
+  const loads = !inline
+    ? ''
+    : `
 (func $load${k} (export "load${k}") ${address('$a')} (param $n i64)
   (if (i64.gt_u (i64.add (i64.extend_i32_u (local.get $a)) (local.get $n)) (i64.shl (i64.extend_i32_u (global.get $pages${k})) (i64.const 16))) (then ${trap})))`;
 
-  const outside = (n: string) =>
-    `(i32.or (${A}.lt_u (${A}.add (local.get $a) ${n}) (local.get $a)) (${A}.gt_u (${A}.add (local.get $a) ${n}) ${bytes}))`;
+  const outside = (n: string) => outsideText(A, k, n);
   const widen = g.is64 ? '(i64.extend_i32_u (local.get $n))' : '(local.get $n)';
   return `
 ;; ---- memory ${k} ----
@@ -251,11 +222,12 @@ export function memoryText(spec: SupportSpec, memory: SupportMemory, k: number):
 (global $dirty${k} (mut ${A}) (${A}.const 1))
 ;; The last region, where stores across the end of memory have to be noticed; otherwise none.
 (global $edge${k} (mut ${A}) (${A}.const -1))
-(func $findEdge${k}
+(func $resized${k}
   (global.set $edge${k} (select (${A}.sub (${A}.shr_u ${bytes} (${A}.const ${S})) (${A}.const 1)) (${A}.const -1) ${exact})))
 ${extend}
-${inline ? inlineOnly : separateOnly}
-(func $size${k} (export "size${k}") (result ${A}) (global.get $pages${k}))
+${room}
+${sizeText({ k, A, inline, initialPages: memory.initialPages, maxPages: g.maxPages })}
+${loads}
 
 (func $save${k} ${address('$q')} (local $a ${A}) ${saveLocals} ${saveRegion})
 
@@ -326,11 +298,8 @@ ${
   (if (${A}.eqz (local.get $n)) (then (return)))
   (call $run${k} (${A}.shr_u (local.get $a) (${A}.const ${S}))
     (${A}.shr_u (${A}.sub (${A}.add (local.get $a) (local.get $n)) (${A}.const 1)) (${A}.const ${S}))))
-(func $within${k} ${address('$a')} ${address('$n')}
-  (if ${outside('(local.get $n)')} (then (call $sync${k}) (if ${outside('(local.get $n)')} (then ${trap})))))
-(func $fill${k} (export "fill${k}") ${address('$a')} (param $v i32) ${address('$n')}
-  (call $touch${k} (local.get $a) (local.get $n))
-  (memory.fill ${m} (local.get $a) (local.get $v) (local.get $n)))
+${withinText(A, k)}
+${fillText(A, k)}
 
 (func $checkpoint${k} ${walkLocals}
   (call $sync${k})${walk(clearTags)}
@@ -345,9 +314,35 @@ ${
 (func $rollback${k} ${walkLocals}
   (call $sync${k})${walk(restoreTagged)}
   (global.set $pages${k} (global.get $kept${k}))
-  (call $findEdge${k}))
+  (call $resized${k}))
+${spec.pages ? pagesText(g, A, k, m, s) : ''}
 ${spec.stack && k === 0 ? stackText(S) : ''}
 ${spec.oracle ? oracleText(g, A, k, tag, bytes) : ''}`;
+}
+
+/**
+ * page-cow, whose blocks are pages: what a policy asks. $next(0) is the page saved last, plus 2; $next of what it
+ * returned is the page saved before it; 1 ends the list. $changed compares a saved page with its pre-image.
+ */
+function pagesText(g: Geometry, A: 'i32' | 'i64', k: number, m: string, s: string): string {
+  const head = `(${A}.add (${A}.shl (local.get $b) (${A}.const 12)) (${A}.shl (local.get $b) (${A}.const 4)))`;
+  const differs = (o: number) =>
+    `(v128.xor (v128.load ${m} offset=${o} align=1 (local.get $a)) (v128.load ${s} offset=${g.shadowBase + 16 + o} align=1 (local.get $s)))`;
+  return `
+(func $next${k} (export "next${k}") (param $b ${A}) (result ${A})
+  (if (${A}.eqz (local.get $b)) (then (return (global.get $dirty${k}))))
+  (local.set $b (${A}.sub (local.get $b) (${A}.const 2)))
+  (${A}.load ${s} offset=${g.shadowBase} ${head}))
+(func $changed${k} (export "changed${k}") (param $b ${A}) (result i32) (local $a ${A}) (local $s ${A}) (local $end ${A})
+  (local.set $a (${A}.shl (local.get $b) (${A}.const 12)))
+  (local.set $s ${head})
+  (local.set $end (${A}.add (local.get $a) (${A}.const 4096)))
+  (loop $l
+    (if (v128.any_true (v128.or (v128.or ${differs(0)} ${differs(16)}) (v128.or ${differs(32)} ${differs(48)})))
+      (then (return (i32.const 1))))
+    (local.set $s (${A}.add (local.get $s) (${A}.const 64)))
+    (br_if $l (${A}.ne (local.tee $a (${A}.add (local.get $a) (${A}.const 64))) (local.get $end))))
+  (i32.const 0))`;
 }
 
 /** Debug: traps, and says where, unless each byte of a store is saved. */
@@ -373,43 +368,4 @@ function oracleText(
     (local.set $a (${A}.add (local.get $a) (${A}.const 1)))
     (local.set $n (i32.sub (local.get $n) (i32.const 1)))
     (br_if $l (local.get $n))))`;
-}
-
-export function copyText(spec: SupportSpec, d: number, s: number): string {
-  const D = type(spec.memories[d]!.geometry);
-  const F = type(spec.memories[s]!.geometry);
-  const N = D === 'i64' && F === 'i64' ? 'i64' : 'i32';
-  const as = (want: string) => (want === N ? '(local.get $n)' : '(i64.extend_i32_u (local.get $n))');
-  // Binaryen has no memory.copy between memories of different address types. They cannot overlap.
-  const copy =
-    D === F
-      ? `(memory.copy $m${d} $m${s} (local.get $a) (local.get $from) (local.get $n))`
-      : `(loop $bytes (if (local.get $n) (then
-    (i32.store8 $m${d} (local.get $a) (i32.load8_u $m${s} (local.get $from)))
-    (local.set $a (${D}.add (local.get $a) (${D}.const 1)))
-    (local.set $from (${F}.add (local.get $from) (${F}.const 1)))
-    (local.set $n (i32.sub (local.get $n) (i32.const 1)))
-    (br $bytes))))`;
-  return `
-(func (export "copy${d}_${s}") (param $a ${D}) (param $from ${F}) (param $n ${N})
-  (call $within${s} (local.get $from) ${as(F)})
-  (call $touch${d} (local.get $a) ${as(D)})
-  ${copy})`;
-}
-
-export function initText(spec: SupportSpec, segment: number, memory: number): string {
-  const A = type(spec.memories[memory]!.geometry);
-  const n = A === 'i64' ? '(i64.extend_i32_u (local.get $n))' : '(local.get $n)';
-  const trap = `(drop (i32.load8_u $m${memory} offset=4294967295 (${A}.const -1)))`;
-  const dropped = spec.droppedData.includes(segment)
-    ? `(if (global.get $droppedData${segment}) (then
-    (call $within${memory} (local.get $a) ${n})
-    (if (i32.or (local.get $from) (local.get $n)) (then ${trap}))
-    (return)))`
-    : '';
-  return `
-(func (export "init${segment}_${memory}") (param $a ${A}) (param $from i32) (param $n i32)
-  ${dropped}
-  (call $touch${memory} (local.get $a) ${n})
-  (memory.init $m${memory} $d${segment} (local.get $a) (local.get $from) (local.get $n)))`;
 }

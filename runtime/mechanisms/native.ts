@@ -1,0 +1,180 @@
+/**
+ * The native mechanisms: mprotect, uffd, uffd-async. The addon (kernel-shim/native) watches the pages of the
+ * guest's memories; the module does the rest of its state (rewriter/mechanisms/outside.ts). Node on Linux only.
+ *
+ *     guest.checkpoint()    policy chooses; module: tables, globals, sizes; addon: copy ahead, protect the others
+ *     a store               page fault: the addon saves the page, and opens it
+ *     memory.grow           the module tells by the table `belay:grown`, before its next store: the engine has
+ *                           made all pages writable, and the new ones are not watched yet
+ *     guest.touch()         before the host, or the kernel, writes
+ *
+ * Not handled: kernel writes that nobody announced (fs.readSync into guest memory) fail with EFAULT, or are cut
+ * short, under mprotect and uffd. WASI here announces what it writes.
+ */
+import { type Contract, EXPORTS } from '../../contract/contract.js';
+import { BelayError } from '../../contract/errors.js';
+import { wasmFunction } from '../guest/trampoline.js';
+import type { Costs, PolicyMaker } from '../speculation/types.js';
+import { type NativeAddon, type NativeMechanism, PAGE_BYTES, type WatchedMemory } from './addon.js';
+import { instrumented } from './instrumented.js';
+import type { Mechanism, MechanismParts } from './mechanism.js';
+import { Speculation } from './speculation.js';
+
+/** From dist/runtime/mechanisms/. */
+const FOLDER = '../../../kernel-shim/native/build/Release/';
+
+let loaded: NativeAddon | string | undefined;
+
+/** The addon, or why there is none. */
+function load(): NativeAddon | string {
+  const { process } = globalThis as { process?: NodeJS.Process };
+  if (!process?.versions?.node || process.versions.bun || 'Deno' in globalThis) {
+    return 'it needs Node; other engines have lmc, cards, undolog, page-cow and full-copy';
+  }
+  if (process.platform !== 'linux') return 'it needs Linux';
+  const builtin = process.getBuiltinModule?.('node:module');
+  if (!builtin) return 'it needs Node 20.16 or later';
+  const require = builtin.createRequire(import.meta.url);
+  try {
+    return require(`${FOLDER}belay.node`) as NativeAddon;
+  } catch (error) {
+    let reason = (error as Error).message.split('\n')[0]!;
+    try {
+      reason = (require(`${FOLDER}../reason.json`) as { reason: string }).reason;
+    } catch {
+      // It was never tried.
+    }
+    return `the native addon is not there (${reason}): install a C++ compiler and run npm rebuild wasm-belay, or in a checkout npm ci`;
+  }
+}
+
+/** Why a native mechanism cannot be used here; undefined where it can. */
+export function unavailable(mechanism: NativeMechanism): string | undefined {
+  loaded ??= load();
+  return typeof loaded === 'string' ? loaded : loaded.unavailable(mechanism);
+}
+
+/** Keeps what watches a memory for as long as someone can write to it. */
+const watchers = new WeakMap<object, WatchedMemory>();
+
+/** @throws ERR_BELAY_MECHANISM where it cannot be used here, or watching fails */
+export function native(
+  mechanism: NativeMechanism,
+  contract: Contract,
+  parts: MechanismParts,
+  policy: PolicyMaker | undefined,
+): Mechanism {
+  const why = unavailable(mechanism);
+  if (why !== undefined) {
+    throw new BelayError('ERR_BELAY_MECHANISM', `the mechanism ${mechanism} cannot be used here: ${why}`);
+  }
+  const addon = loaded as NativeAddon;
+  const { exports, memories, bytes } = parts;
+  const base = instrumented(contract, parts);
+  const failed = (what: string, error: unknown): BelayError =>
+    new BelayError('ERR_BELAY_MECHANISM', `${mechanism}: ${what} failed: ${(error as Error).message}`, {
+      cause: error,
+    });
+  const watch = (memory: WebAssembly.Memory): WatchedMemory => {
+    try {
+      const watched = addon.attach(memory.buffer as ArrayBuffer, mechanism);
+      watchers.set(memory, watched);
+      watchers.set(memory.buffer, watched);
+      return watched;
+    } catch (error) {
+      throw failed('watching the memory', error);
+    }
+  };
+  const buffers = memories.map((memory) => memory.buffer);
+  const watched = memories.map(watch);
+  const resized = (): void => {
+    memories.forEach((memory, k) => {
+      const { buffer } = memory;
+      if (buffer === buffers[k]) return;
+      buffers[k] = buffer;
+      watchers.set(buffer, watched[k]!);
+      watched[k]!.resized(buffer as ArrayBuffer);
+    });
+  };
+  (exports[EXPORTS.grown] as WebAssembly.Table).set(0, wasmFunction(resized));
+
+  const sources = watched.map((one, k) => ({
+    pages: () => bytes(k) / PAGE_BYTES,
+    faulted: (out: Uint32Array) => one.faulted(out),
+    changed: (page: number) => one.changed(page),
+  }));
+  const speculation = policy && new Speculation(policy, sources, () => nativeCosts(addon, mechanism));
+  const total = (key: 'faults' | 'copiedAhead' | 'pagesSaved' | 'supportBytes'): number =>
+    watched.reduce((sum, one) => sum + one.stats()[key], 0);
+  return {
+    ...base,
+    name: mechanism,
+    checkpoint(kind) {
+      // The host may have grown a memory in a way that nobody saw.
+      resized();
+      speculation?.choose(kind);
+      base.checkpoint(kind);
+      try {
+        if (speculation) speculation.each((k, pages, count) => watched[k]!.checkpoint(pages, count));
+        else for (const one of watched) one.checkpoint();
+      } catch (error) {
+        throw failed('protecting memory', error);
+      }
+    },
+    rollback() {
+      resized();
+      base.rollback();
+      for (const one of watched) one.rollback();
+    },
+    touch(memory, pointer, length) {
+      watched[memory]!.touch(Number(pointer), Number(length));
+    },
+    region: PAGE_BYTES,
+    regionsSaved: () => total('pagesSaved'),
+    supportBytes: () => total('supportBytes'),
+    pageStats: () => ({ faults: total('faults'), copiedAhead: total('copiedAhead') }),
+    dispose() {
+      for (const one of watched) one.detach();
+    },
+  };
+}
+
+const costs = new Map<NativeMechanism, Costs>();
+const SAMPLE = 128;
+const ROUNDS = 5;
+
+/** What pages cost here, in nanoseconds: the least of a few rounds on a memory of our own. Measured once. */
+export function nativeCosts(addon: NativeAddon, mechanism: NativeMechanism): Costs {
+  const known = costs.get(mechanism);
+  if (known) return known;
+  const memory = new WebAssembly.Memory({ initial: (SAMPLE * PAGE_BYTES) / 65536 });
+  const view = new Uint8Array(memory.buffer).fill(1);
+  const watched = addon.attach(memory.buffer as ArrayBuffer, mechanism);
+  const pages = Uint32Array.from({ length: SAMPLE }, (_, i) => i);
+  const best: Costs = { copy: Infinity, fault: Infinity, compare: Infinity };
+  const time = (key: keyof Costs, fn: () => void): void => {
+    const begin = performance.now();
+    fn();
+    best[key] = Math.max(1, Math.min(best[key], ((performance.now() - begin) * 1e6) / SAMPLE));
+  };
+  const write = (value: number): void => {
+    for (let i = 0; i < SAMPLE; i++) view[i * PAGE_BYTES] = value;
+  };
+  try {
+    for (let round = 0; round < ROUNDS; round++) {
+      watched.checkpoint();
+      time('fault', () => write(round));
+      // Writable already: what is timed is the copy alone.
+      if (mechanism !== 'uffd-async') time('copy', () => watched.checkpoint(pages, SAMPLE));
+      else best.copy = best.fault;
+      // The worst case: pages that have not changed are read to their ends.
+      time('compare', () => {
+        for (let i = 0; i < SAMPLE; i++) watched.changed(i);
+      });
+    }
+  } finally {
+    watched.detach();
+  }
+  costs.set(mechanism, best);
+  return best;
+}

@@ -1,0 +1,80 @@
+/**
+ * Between a mechanism of pages and its policy: at each checkpoint hands over which pages faulted, and keeps what
+ * the policy chose. One policy for each memory of the guest.
+ */
+import { BelayError } from '../../contract/errors.js';
+import type { Costs, Policy, PolicyMaker } from '../speculation/types.js';
+
+/** What a mechanism tells of one memory. */
+export interface PageSource {
+  /** Pages of memory now. */
+  pages(): number;
+  /** Writes the pages that faulted in this epoch into `out`, in order, and returns how many; `chosen` were copied ahead. */
+  faulted(out: Uint32Array, chosen: number): number;
+  changed(page: number): boolean;
+}
+
+interface State {
+  policy: Policy;
+  faults: Uint32Array;
+  chosen: Uint32Array;
+  count: number;
+}
+
+export class Speculation {
+  private readonly states: State[];
+
+  /** @param measure tells what pages cost here; asked once */
+  constructor(
+    policy: PolicyMaker,
+    private readonly sources: readonly PageSource[],
+    measure: () => Costs,
+  ) {
+    const costs = measure();
+    this.states = sources.map(() => ({
+      policy: policy(costs),
+      faults: new Uint32Array(0),
+      chosen: new Uint32Array(0),
+      count: 0,
+    }));
+  }
+
+  /** Asks each policy, before the epoch ends. @throws ERR_BELAY_OPTION for a policy that breaks its contract */
+  choose(kind: number): void {
+    this.sources.forEach((source, k) => {
+      const state = this.states[k]!;
+      const pages = source.pages();
+      if (state.chosen.length < pages) {
+        const larger = new Uint32Array(pages);
+        larger.set(state.chosen);
+        state.chosen = larger;
+        state.faults = new Uint32Array(pages);
+      }
+      const { faults, chosen, policy } = state;
+      const faultCount = source.faulted(faults, state.count);
+      const count = policy.choose(
+        { pages, faults, faultCount, kind, changed: (page) => source.changed(page) },
+        chosen,
+      );
+      if (!(count >= 0 && count <= pages)) {
+        throw new BelayError(
+          'ERR_BELAY_OPTION',
+          `the policy ${policy.name} chose ${count} pages of a memory that has ${pages}`,
+        );
+      }
+      state.count = count;
+    });
+  }
+
+  /** Calls `fn` with what was chosen for each memory. */
+  each(fn: (memory: number, pages: Uint32Array, count: number) => void): void {
+    this.states.forEach(({ chosen, count }, k) => {
+      fn(k, chosen, count);
+    });
+  }
+
+  /** Nothing counts as chosen any more. */
+  forget(): void {
+    for (const state of this.states) state.count = 0;
+  }
+}
