@@ -67,9 +67,6 @@ export function checkOptions(options: InstrumentOptions): Settings {
   }
   if (options.oracle && mechanism === 'undolog')
     fail('oracle has nothing to check: undolog saves at every store');
-  if (options.checkLoads && mechanism !== 'lmc' && mechanism !== 'page-cow') {
-    fail(`checkLoads is for lmc and page-cow, and the mechanism is ${mechanism}`);
-  }
   const { logLimit } = options;
   if (logLimit !== undefined) {
     if (mechanism !== 'undolog') fail(`logLimit is for undolog, and the mechanism is ${mechanism}`);

@@ -207,12 +207,6 @@ export function lmcText(spec: SupportSpec, memory: SupportMemory, k: number): st
   ${growTo(A, t, supportPages('tags'))}
   ${growTo(A, s, supportPages('shadow'))}
   (i32.const 1))`;
-  const loads = !inline
-    ? ''
-    : `
-(func $load${k} (export "load${k}") ${address('$a')} (param $n i64)
-  (if (i64.gt_u (i64.add (i64.extend_i32_u (local.get $a)) (local.get $n)) (i64.shl (i64.extend_i32_u (global.get $pages${k})) (i64.const 16))) (then ${trap})))`;
-
   const outside = (n: string) => outsideText(A, k, n);
   const widen = g.is64 ? '(i64.extend_i32_u (local.get $n))' : '(local.get $n)';
   return `
@@ -227,7 +221,6 @@ export function lmcText(spec: SupportSpec, memory: SupportMemory, k: number): st
 ${extend}
 ${room}
 ${sizeText({ k, A, inline, initialPages: memory.initialPages, maxPages: g.maxPages })}
-${loads}
 
 (func $save${k} ${address('$q')} (local $a ${A}) ${saveLocals} ${saveRegion})
 

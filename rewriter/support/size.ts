@@ -11,6 +11,8 @@
  * $extend (the guest's view becomes n pages, which are more than before) and $resized (after each change).
  */
 
+import { trapOutside } from './bulk.js';
+
 export interface SizedMemory {
   /** Number of the memory. */
   k: number;
@@ -38,6 +40,9 @@ export function sizeText({ k, A, inline, initialPages, maxPages, retake = '' }: 
   (if (i32.or (${A}.lt_u (local.get $n) (local.get $old)) (${A}.gt_u (local.get $n) (${A}.const ${maxPages}))) (then (return (${A}.const -1))))
   (call $extend${k} (local.get $n))
   (local.get $old))
+;; checkLoads: a load of [$a, $a + $n).
+(func $load${k} (export "load${k}") (param $a ${A}) (param $n i64)
+  (if (i64.gt_u (i64.add (i64.extend_i32_u (local.get $a)) (local.get $n)) (i64.shl (i64.extend_i32_u (global.get $pages${k})) (i64.const 16))) (then ${trapOutside(A, k)})))
 ${size}`;
   }
   return `

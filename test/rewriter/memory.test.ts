@@ -1,7 +1,8 @@
 /** Bulk operations, growth, segments, several memories, 64-bit memories. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cases, NEEDS_MEMORIES, undone } from './support.js';
+import { OUTSIDE_MECHANISMS } from '../../contract/contract.js';
+import { cases, INSIDE, NEEDS_MEMORIES, undone } from './support.js';
 
 const BULK = `(module (memory 1 4) (data $d "0123456789abcdef") (data (i32.const 100) "active")
   (func (export "fill") (param i32 i32 i32) (memory.fill (local.get 0) (local.get 1) (local.get 2)))
@@ -62,19 +63,36 @@ cases('a dropped segment stays dropped where the checkpoint came after', BULK, (
   twins.undoneAndDone(['init', 0, 0, 1], ['init', 0, 0, 0], ['drop']);
 });
 
-undone('memory.grow', BULK, [
-  ['grow', 0],
+undone(
+  'memory.grow',
+  BULK,
+  [
+    ['grow', 0],
+    ['grow', 1],
+    ['size'],
+    ['store', 65534],
+    ['store', 65536],
+    ['load', 65540],
+    ['fill', 70000, 5, 1000],
+    ['store', 131069],
+    ['grow', 2],
+    ['grow', 1],
+    ['grow', -1],
+    ['fill', 60000, 7, 200000],
+    ['size'],
+  ],
+  { mechanisms: INSIDE },
+);
+undone('memory.grow, and nothing beyond it', BULK, [
   ['grow', 1],
   ['size'],
-  ['store', 65534],
   ['store', 65536],
-  ['load', 65540],
   ['fill', 70000, 5, 1000],
-  ['store', 131069],
   ['grow', 2],
   ['grow', 1],
   ['grow', -1],
   ['fill', 60000, 7, 200000],
+  ['store', 262140],
   ['size'],
 ]);
 cases('growth that was rolled back, and grown again, reads as zero', BULK, (twins) => {
@@ -84,16 +102,35 @@ cases('growth that was rolled back, and grown again, reads as zero', BULK, (twin
   twins.undoneAndDone(['grow', 1], ['store', 131070], ['load', 140000]);
   twins.undoneAndDone(['grow', 2], ['grow', 1], ['size']);
 });
-cases('a store at the end of memory traps as before, also after growth was rolled back', BULK, (twins) => {
-  for (let i = 0; i < 2; i++) {
-    for (const at of [65532, 65533, 65535, 65536, 65540, 131071]) twins.call('store', at);
-    twins.undone(['grow', 1], ['store', 65533], ['store', 65536]);
-  }
-  twins.guest.checkpoint();
-  for (const at of [65532, 65533, 65535, 65536]) twins.call('store', at);
-  twins.call('fill', 65500, 1, 36);
-  twins.call('fill', 65500, 1, 37);
-});
+cases(
+  'a store at the end of memory traps as before, also after growth was rolled back',
+  BULK,
+  (twins) => {
+    for (let i = 0; i < 2; i++) {
+      for (const at of [65532, 65533, 65535, 65536, 65540, 131071]) twins.call('store', at);
+      twins.undone(['grow', 1], ['store', 65533], ['store', 65536]);
+    }
+    twins.guest.checkpoint();
+    for (const at of [65532, 65533, 65535, 65536]) twins.call('store', at);
+    twins.call('fill', 65500, 1, 36);
+    twins.call('fill', 65500, 1, 37);
+  },
+  { mechanisms: INSIDE },
+);
+cases(
+  'mechanisms outside: what a store leaves beyond the size that a rollback restored is gone when memory grows again',
+  BULK,
+  (twins) => {
+    twins.undone(['grow', 2], ['fill', 65000, 255, 131000]);
+    for (const at of [65536, 80000, 196600]) twins.guestCall(['store', at]);
+    twins.guest.checkpoint();
+    for (const at of [65540, 90000]) twins.guestCall(['store', at]);
+    twins.rollback('after stores beyond memory');
+    twins.undoneAndDone(['grow', 1], ['load', 65536], ['load', 65540], ['load', 80000], ['load', 90000]);
+    twins.undoneAndDone(['grow', 1], ['load', 196600], ['size']);
+  },
+  { layouts: [], mechanisms: OUTSIDE_MECHANISMS },
+);
 cases('the host grows a memory', BULK.replace('(memory 1 4)', '(memory (export "m") 1 4)'), (twins) => {
   const memory = twins.guest.exports.m as WebAssembly.Memory;
   twins.guest.checkpoint();
@@ -130,6 +167,7 @@ undone(
     ['store', 0],
     ['store', 65532],
   ],
+  { mechanisms: INSIDE },
 );
 
 undone(
@@ -220,7 +258,7 @@ undone(
     ['grow', -1n],
     ['two', 131048n],
   ],
-  SEPARATE,
+  { ...SEPARATE, mechanisms: INSIDE },
 );
 
 cases(
@@ -231,6 +269,7 @@ cases(
     twins.undoneAndDone(['store', 62], ['store', 65535], ['grow'], ['size'], ['store', 65535]);
   },
   {
+    mechanisms: INSIDE,
     imports: (contract) => {
       const [inner] = contract?.memories ?? [];
       const pages = inner?.total;

@@ -5,7 +5,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compare, type Outcome, type Twins } from '../support/oracle.js';
-import { cases, NEEDS_MEMORIES, undone } from './support.js';
+import { cases, INSIDE, NEEDS_MEMORIES, undone } from './support.js';
 
 const REGIONS = [1, 16, 64, 4096];
 
@@ -97,7 +97,7 @@ cases(
     // The same where the regions before the edge are saved already.
     everyEdge(twins);
   },
-  { regions: REGIONS },
+  { regions: REGIONS, mechanisms: INSIDE },
 );
 cases(
   'every store after growth that was kept, and more that was not',
@@ -115,7 +115,7 @@ cases(
     }
     twins.same();
   },
-  { regions: REGIONS },
+  { regions: REGIONS, mechanisms: INSIDE },
 );
 
 // --- a trap in the middle of several stores ---

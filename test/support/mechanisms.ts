@@ -28,7 +28,7 @@ export function mechanismVariants(reserve = 64 * PAGES): MechanismVariant[] {
       instrument: {
         mechanism,
         layout,
-        ...(layout === 'inline' && { reserve }),
+        ...(layout === 'inline' && { reserve, checkLoads: true }),
         ...(mechanism === 'undolog' && { logLimit: 16 * 2 ** 20 }),
       },
       why: layout === 'separate' && !HAS_MEMORIES ? 'this engine has one memory a module' : undefined,
