@@ -4,10 +4,10 @@
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Layout } from '../../../contract/contract.js';
-import { instrument } from '../../../rewriter/index.js';
-import { HAS_MEMORIES, testUnless } from '../../support/engines-skip.js';
+import { type InstrumentOptions, instrument } from '../../../rewriter/index.js';
+import { testUnless } from '../../support/engines-skip.js';
 import { exposeState } from '../../support/expose.js';
+import { mechanismVariants } from '../../support/mechanisms.js';
 import { modules, type RealModule, Unreachable, type Workload } from '../../support/modules.js';
 import { compare, snapshot } from '../../support/oracle.js';
 
@@ -23,8 +23,7 @@ function assertSame(a: Workload, b: Workload, when: string): void {
 
 async function workload(
   module: RealModule,
-  layout: Layout,
-  region: number,
+  options: InstrumentOptions,
 ): Promise<[Workload, Workload] | undefined> {
   let bytes: Uint8Array;
   try {
@@ -34,44 +33,55 @@ async function workload(
     console.log(`\nSKIP ${module.name}: ${error.message}`);
     return undefined;
   }
-  const { wasm } = instrument(exposeState(bytes), { ...module.options(layout), region });
+  const { wasm } = instrument(exposeState(bytes), options);
   const compiled = await WebAssembly.compile(wasm as Uint8Array<ArrayBuffer>);
   return [await module.load(compiled, { audit: true }), await module.load(compiled)];
 }
 
-const VARIANTS = (['inline', 'separate'] as const).flatMap((layout) =>
-  REGIONS.map((region) => [layout, region] as const),
-);
+/** lmc with every region, then every other mechanism. */
+function variantsOf(module: RealModule): { name: string; options: InstrumentOptions; why?: string }[] {
+  return mechanismVariants().flatMap(({ mechanism, name, instrument, why }) => {
+    const { layout } = instrument;
+    const options = {
+      ...(layout === 'separate' || layout === 'inline' ? module.options(layout) : {}),
+      mechanism,
+      // Its log has to hold what a few steps store.
+      ...(mechanism === 'undolog' && { logLimit: (layout === 'inline' ? 256 : 1024) * 2 ** 20 }),
+    };
+    const skip = why === undefined ? {} : { why };
+    if (mechanism !== 'lmc') return [{ name, options, ...skip }];
+    return REGIONS.map((region) => ({
+      name: `${name}, region ${region}`,
+      options: { ...options, region },
+      ...skip,
+    }));
+  });
+}
 
 for (const module of modules) {
-  for (const [layout, region] of VARIANTS) {
-    const why = layout === 'separate' && !HAS_MEMORIES ? 'this engine has one memory a module' : undefined;
-    testUnless(
-      test,
-      why,
-      `${module.name}, ${layout}, region ${region}: tracked, and rolled back to the byte`,
-      async () => {
-        const pair = await workload(module, layout, region);
-        if (!pair) return;
-        const [subject, twin] = pair;
-        const guest = subject.guest!;
-        assertSame(subject, twin, 'loaded');
+  for (const { name, options, why } of variantsOf(module)) {
+    testUnless(test, why, `${module.name}, ${name}: tracked, and rolled back to the byte`, async () => {
+      const pair = await workload(module, options);
+      if (!pair) return;
+      const [subject, twin] = pair;
+      const guest = subject.guest!;
+      assertSame(subject, twin, 'loaded');
+      guest.checkpoint();
+      for (let n = 0; n < STEPS; n++) {
+        // Away from the checkpoint and back, twice: a rollback begins an epoch of its own.
+        const first = subject.step(n);
+        guest.rollback();
+        subject.step(n + 1);
+        subject.step(n + 2);
+        guest.rollback();
+        assertSame(subject, twin, `rolled back at step ${n}`);
+        assert.equal(subject.step(n), first, `step ${n} again`);
+        assert.equal(twin.step(n), first, `step ${n} of the twin`);
+        assertSame(subject, twin, `after step ${n}`);
         guest.checkpoint();
-        for (let n = 0; n < STEPS; n++) {
-          // Away from the checkpoint and back, twice: a rollback begins an epoch of its own.
-          const first = subject.step(n);
-          guest.rollback();
-          subject.step(n + 1);
-          subject.step(n + 2);
-          guest.rollback();
-          assertSame(subject, twin, `rolled back at step ${n}`);
-          assert.equal(subject.step(n), first, `step ${n} again`);
-          assert.equal(twin.step(n), first, `step ${n} of the twin`);
-          assertSame(subject, twin, `after step ${n}`);
-          guest.checkpoint();
-        }
-      },
-    );
+      }
+      for (const one of pair) one.guest![Symbol.dispose]();
+    });
   }
 }
 
