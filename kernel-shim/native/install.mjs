@@ -26,7 +26,8 @@ function obstacle() {
   const compiler = process.env.CXX || 'c++';
   // CXX may hold arguments, too ("ccache g++").
   const { error, status } = spawnSync(`${compiler} --version`, { shell: true, stdio: 'ignore' });
-  if (error || status !== 0) return `there is no C++ compiler (${compiler}); install g++ and make, then npm rebuild`;
+  if (error || status !== 0)
+    return `there is no C++ compiler (${compiler}); install g++ and make, then npm rebuild`;
   return undefined;
 }
 
