@@ -35,18 +35,32 @@ const some = (random: Random, count: number, below: number) =>
 /** A working set that is another one every so many epochs, and comes back. */
 export function phases(seed = 1, epochs = 2000): Trace {
   const sets = range(0, 5).map((i) => some(new Random(seed * 31 + i + 1), 40, 600));
-  return make('phases', 'five working sets of 40 pages by turns, 150 epochs each', seed, epochs, 600, (n, random) => ({
-    written: [...sets[Math.floor(n / 150) % 5]!.filter(() => random.below(20) > 0), ...range(600 - 6, 6)],
-  }));
+  return make(
+    'phases',
+    'five working sets of 40 pages by turns, 150 epochs each',
+    seed,
+    epochs,
+    600,
+    (n, random) => ({
+      written: [...sets[Math.floor(n / 150) % 5]!.filter(() => random.below(20) > 0), ...range(600 - 6, 6)],
+    }),
+  );
 }
 
 /** Pages that are written each with a chance of its own, for ever. */
 export function chances(seed = 1, epochs = 2000): Trace {
   const setup = new Random(seed + 77);
   const p = range(0, 200).map(() => (setup.below(1000) * setup.below(1000)) / 1000);
-  return make('chances', '200 pages, each with its own chance, most small', seed, epochs, 256, (_, random) => ({
-    written: range(0, 200).filter((page) => random.below(1000) < p[page]!),
-  }));
+  return make(
+    'chances',
+    '200 pages, each with its own chance, most small',
+    seed,
+    epochs,
+    256,
+    (_, random) => ({
+      written: range(0, 200).filter((page) => random.below(1000) < p[page]!),
+    }),
+  );
 }
 
 /** Pages with a period each. */
@@ -71,7 +85,10 @@ export function kinds(seed = 1, epochs = 2000, told = true): Trace {
     400,
     (_, random) => {
       const kind = Math.min(random.below(8), random.below(8));
-      return { kind: told ? kind + 1 : 0, written: [0, 1, 2, 3, ...sets[kind]!.filter(() => random.below(25) > 0)] };
+      return {
+        kind: told ? kind + 1 : 0,
+        written: [0, 1, 2, 3, ...sets[kind]!.filter(() => random.below(25) > 0)],
+      };
     },
     told ? ['', ...range(0, 8).map((i) => `kind ${i}`)] : [''],
   );
@@ -96,26 +113,42 @@ export function sliding(seed = 1, epochs = 2000): Trace {
 
 /** A stack of changing depth, and a heap where some pages are hotter than others. */
 export function stackAndHeap(seed = 1, epochs = 2000): Trace {
-  return make('stack-heap', 'a stack of 1 to 12 pages, and 15 writes to a heap', seed, epochs, 1024, (_, random) => {
-    const depth = 1 + Math.min(random.below(12), random.below(12), random.below(12));
-    const heap = range(0, 15).map(() => 64 + Math.min(random.below(400), random.below(400), random.below(400)));
-    return { written: [...range(32 - depth, depth), ...heap.map((page) => (page % 3 === 0 ? 64 : page))] };
-  });
+  return make(
+    'stack-heap',
+    'a stack of 1 to 12 pages, and 15 writes to a heap',
+    seed,
+    epochs,
+    1024,
+    (_, random) => {
+      const depth = 1 + Math.min(random.below(12), random.below(12), random.below(12));
+      const heap = range(0, 15).map(
+        () => 64 + Math.min(random.below(400), random.below(400), random.below(400)),
+      );
+      return { written: [...range(32 - depth, depth), ...heap.map((page) => (page % 3 === 0 ? 64 : page))] };
+    },
+  );
 }
 
 /** A nursery that is filled from one end to the other, and a collection that writes much when it is full. */
 export function collector(seed = 1, epochs = 2000): Trace {
   let pointer = 0;
-  return make('collector', 'a nursery of 120 pages, 3 an epoch; then 200 pages at once', seed, epochs, 512, (_, random) => {
-    const step = 2 + random.below(3);
-    const written = [0, 1, 2, ...range(16 + pointer, step)];
-    pointer += step - 1;
-    if (pointer >= 120) {
-      pointer = 0;
-      written.push(...range(200, 300).filter(() => random.below(3) > 0));
-    }
-    return { written };
-  });
+  return make(
+    'collector',
+    'a nursery of 120 pages, 3 an epoch; then 200 pages at once',
+    seed,
+    epochs,
+    512,
+    (_, random) => {
+      const step = 2 + random.below(3);
+      const written = [0, 1, 2, ...range(16 + pointer, step)];
+      pointer += step - 1;
+      if (pointer >= 120) {
+        pointer = 0;
+        written.push(...range(200, 300).filter(() => random.below(3) > 0));
+      }
+      return { written };
+    },
+  );
 }
 
 /** A hot set that is nearly always written, and pages all over memory that never come back. */
@@ -128,9 +161,16 @@ export function hotAndNoise(seed = 1, epochs = 2000): Trace {
 
 /** Updates of a table whose keys are unequally popular. */
 export function skewed(seed = 1, epochs = 2000): Trace {
-  return make('skewed', '20 updates of a table of 1000 pages, the kth 1 / k as often', seed, epochs, 1024, (_, random) => ({
-    written: range(0, 20).map(() => Math.floor(1000 ** (random.below(4096) / 4096))),
-  }));
+  return make(
+    'skewed',
+    '20 updates of a table of 1000 pages, the kth 1 / k as often',
+    seed,
+    epochs,
+    1024,
+    (_, random) => ({
+      written: range(0, 20).map(() => Math.floor(1000 ** (random.below(4096) / 4096))),
+    }),
+  );
 }
 
 /** Every synthetic trace. */

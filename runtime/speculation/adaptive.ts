@@ -1,5 +1,5 @@
-import { checkCosts, checkOptions, SEED, whole } from './options.js';
 import { counter, STRETCH, squash, trained } from './logistic.js';
+import { checkCosts, checkOptions, SEED, whole } from './options.js';
 import { grown } from './page-list.js';
 import type { Costs, Epoch, Policy, PolicyMaker } from './types.js';
 
@@ -294,7 +294,12 @@ class Adaptive implements Policy {
         (since === g2 ? 4 : 0) +
         (g1 === g2 ? 2 : 0) +
         (since > g1 ? 1 : 0);
-      ctx[at + 5] = N + (this.near(page - 1) * 3 + this.near(page + 1)) * 32 + n * 4 + (f & BORN ? 1 : 0) + (this.fresh[s]! << 1);
+      ctx[at + 5] =
+        N +
+        (this.near(page - 1) * 3 + this.near(page + 1)) * 32 +
+        n * 4 +
+        (f & BORN ? 1 : 0) +
+        (this.fresh[s]! << 1);
       const slow = local[L]!;
       ctx[at + 6] = G + burst * 32 + ((STRETCH[slow >>> 20]! + 2047) >> 8) * 2 + (this.hist[s]! & 1);
       let dot = 0;

@@ -41,7 +41,10 @@ function iterable(name: string, value: unknown): Iterable<ArrayLike<number>> {
   if (typeof value === 'object' && value !== null && Symbol.iterator in value) {
     return value as Iterable<ArrayLike<number>>;
   }
-  throw new BelayError('ERR_BELAY_OPTION', `${name} must be the written pages of each epoch; replay has them`);
+  throw new BelayError(
+    'ERR_BELAY_OPTION',
+    `${name} must be the written pages of each epoch; replay has them`,
+  );
 }
 
 /** Makes oracles. @throws ERR_BELAY_OPTION without a future to know */

@@ -230,7 +230,8 @@ function checkEpoch({ pages, kind, written }: TraceEpoch, kinds: number): void {
   if (!Number.isInteger(pages) || pages < 0 || pages > 2 ** 31 - 1) {
     throw bad(`memory of ${pages} pages: give a whole number below 2^31`);
   }
-  if (!Number.isInteger(kind) || kind < 0 || kind >= kinds) throw bad(`kind ${kind} has no name: see kindNamed`);
+  if (!Number.isInteger(kind) || kind < 0 || kind >= kinds)
+    throw bad(`kind ${kind} has no name: see kindNamed`);
   for (let i = 0; i < written.length; i++) {
     if (i > 0 && written[i]! <= written[i - 1]!) throw bad('written pages must be ascending: sort them');
   }

@@ -96,7 +96,11 @@ test('files are small: an epoch like the last takes a byte, like the last of its
   const same = traceOf(Array.from({ length: 1000 }, () => [1, 5, 6, 7]));
   assert.ok(writeTrace(same).length < 1150, `${writeTrace(same).length} bytes`);
   const written = [Uint32Array.of(3, 5, 9, 12), Uint32Array.of(2, 4, 6, 8, 10)];
-  const epochs = Array.from({ length: 1000 }, (_, n) => ({ pages: 16, kind: n % 2, written: written[n % 2]! }));
+  const epochs = Array.from({ length: 1000 }, (_, n) => ({
+    pages: 16,
+    kind: n % 2,
+    written: written[n % 2]!,
+  }));
   const turns = writeTrace({ name: '', description: '', kinds: ['', 'a'], epochs });
   assert.ok(turns.length < 2150, `${turns.length} bytes`);
   assert.ok(writeTrace(phaseTrace(1, 3000)).length < 12_000);
