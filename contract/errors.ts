@@ -43,7 +43,11 @@ export type BelayErrorCode =
   /** The service could not be started or configured. */
   | 'ERR_BELAY_SERVICE'
   /** A file could not be read or written. */
-  | 'ERR_BELAY_FILE';
+  | 'ERR_BELAY_FILE'
+  /** A trace is damaged, cut off, of a newer version, or no trace at all. */
+  | 'ERR_BELAY_TRACE'
+  /** A speculation policy broke its rules: it chose a page twice, or one that is not there. */
+  | 'ERR_BELAY_POLICY';
 
 /** The base of all errors of this package. */
 export class BelayError extends Error {
