@@ -178,7 +178,7 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
     if (full) {
       return new BelayError(
         'ERR_BELAY_LOG_FULL',
-        'the undo log reached its limit, and the guest was rolled back: take checkpoints more often, raise logLimit, or instrument with mechanism lmc, whose memory is bounded',
+        'the undo log reached its limit, and the guest was rolled back: take checkpoints more often, raise logLimit, or use lmc, whose memory is bounded',
         { cause: error },
       );
     }

@@ -1,12 +1,44 @@
 /** Makes the mechanism that a module was instrumented for, or one of those outside of it. */
-import { type Contract, isOutside, type MechanismName, OUTSIDE_MECHANISMS } from '../../contract/contract.js';
+import { type Contract, isOutside, type MechanismName } from '../../contract/contract.js';
 import { BelayError } from '../../contract/errors.js';
 import type { PolicyMaker } from '../speculation/types.js';
+import type { NativeMechanism } from './addon.js';
 import { fullCopy } from './full-copy.js';
 import { instrumented } from './instrumented.js';
 import type { Mechanism, MechanismParts } from './mechanism.js';
-import { native, unavailable } from './native.js';
-import { pageCow } from './page-cow.js';
+
+/** What runtime/node.ts adds where there is Node: an edge bundle does not carry it. */
+export interface NativeMechanisms {
+  unavailable(mechanism: NativeMechanism): string | undefined;
+  make(
+    mechanism: NativeMechanism,
+    contract: Contract,
+    parts: MechanismParts,
+    policy: PolicyMaker | undefined,
+  ): Mechanism;
+}
+
+let native: NativeMechanisms | undefined;
+
+/** page-cow with a policy: wasm-belay/speculation adds it. Without a policy it needs nothing but the module. */
+export type PageCow = (contract: Contract, parts: MechanismParts, policy: PolicyMaker) => Mechanism;
+
+let speculative: PageCow | undefined;
+
+/** Adds what lets policies drive page-cow. */
+export function addPageCow(make: PageCow): void {
+  speculative = make;
+}
+
+/** Adds the native mechanisms. */
+export function addNative(mechanisms: NativeMechanisms): void {
+  native = mechanisms;
+}
+
+/** Why a native mechanism cannot be used here; undefined where it can. */
+export function unavailable(mechanism: NativeMechanism): string | undefined {
+  return native ? native.unavailable(mechanism) : 'it needs Node';
+}
 
 /** Those that policies drive. */
 const SPECULATIVE: readonly MechanismName[] = ['page-cow', 'mprotect', 'uffd'];
@@ -28,15 +60,13 @@ export function chooseMechanism(
   if (name !== contract.mechanism && !(isOutside(name) && isOutside(contract.mechanism))) {
     throw new BelayError(
       'ERR_BELAY_OPTION',
-      isOutside(contract.mechanism)
-        ? `mechanism '${name}' is not for this module, whose stores were left alone: use ${OUTSIDE_MECHANISMS.join(', ')} or auto, or instrument it with mechanism '${name}'`
-        : `mechanism '${name}' is not for this module, which was instrumented for ${contract.mechanism}: instrument it with mechanism '${name}'`,
+      `mechanism '${name}' is not for this module, which was instrumented for ${contract.mechanism}: instrument it with mechanism '${name}'`,
     );
   }
   if (policy && !SPECULATIVE.includes(name)) {
     throw new BelayError(
       'ERR_BELAY_OPTION',
-      `policy is for mechanisms that save pages (${SPECULATIVE.join(', ')}), and the mechanism is ${name}`,
+      `policy is for ${SPECULATIVE.join(', ')}, and the mechanism is ${name}`,
     );
   }
   return name;
@@ -57,13 +87,18 @@ export function makeMechanism(
 ): Mechanism {
   switch (name) {
     case 'page-cow':
-      return pageCow(contract, parts, policy);
+      if (!policy) return instrumented(contract, parts);
+      if (speculative) return speculative(contract, parts, policy);
+      throw new BelayError('ERR_BELAY_OPTION', 'a policy needs wasm-belay/speculation to be imported');
     case 'full-copy':
       return fullCopy(contract, parts);
     case 'mprotect':
     case 'uffd':
-    case 'uffd-async':
-      return native(name, contract, parts, policy);
+    case 'uffd-async': {
+      const why = unavailable(name);
+      if (why === undefined) return native!.make(name, contract, parts, policy);
+      throw new BelayError('ERR_BELAY_MECHANISM', `the mechanism ${name} cannot be used here: ${why}`);
+    }
     default:
       return instrumented(contract, parts);
   }

@@ -29,5 +29,8 @@ export function instrumented(contract: Contract, { exports }: MechanismParts): M
     regionsSaved: () => Number(saved.value),
     supportBytes: () => support.reduce((sum, memory) => sum + memory.buffer.byteLength, inline),
     ...(full && { full: () => full.value !== 0 }),
+    ...(contract.mechanism === 'page-cow' && {
+      pageStats: () => ({ faults: Number(saved.value), copiedAhead: 0 }),
+    }),
   };
 }

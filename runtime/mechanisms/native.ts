@@ -57,17 +57,16 @@ export function unavailable(mechanism: NativeMechanism): string | undefined {
 /** Keeps what watches a memory for as long as someone can write to it. */
 const watchers = new WeakMap<object, WatchedMemory>();
 
-/** @throws ERR_BELAY_MECHANISM where it cannot be used here, or watching fails */
+/**
+ * For a mechanism that {@link unavailable} says nothing about.
+ * @throws ERR_BELAY_MECHANISM where watching fails
+ */
 export function native(
   mechanism: NativeMechanism,
   contract: Contract,
   parts: MechanismParts,
   policy: PolicyMaker | undefined,
 ): Mechanism {
-  const why = unavailable(mechanism);
-  if (why !== undefined) {
-    throw new BelayError('ERR_BELAY_MECHANISM', `the mechanism ${mechanism} cannot be used here: ${why}`);
-  }
   const addon = loaded as NativeAddon;
   const { exports, memories, bytes } = parts;
   const base = instrumented(contract, parts);

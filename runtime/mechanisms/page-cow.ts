@@ -1,4 +1,4 @@
-/** page-cow: pages are saved by WebAssembly inside of the module; a policy may choose some ahead. */
+/** page-cow driven by a policy: pages are saved by WebAssembly inside of the module, some of them ahead. */
 import { type Contract, EXPORTS } from '../../contract/contract.js';
 import type { Costs, PolicyMaker } from '../speculation/types.js';
 import { PAGE_BYTES } from './addon.js';
@@ -11,11 +11,7 @@ type Cursor = number | bigint;
 /** Pages of which the costs are measured. */
 const SAMPLE = 32;
 
-export function pageCow(
-  contract: Contract,
-  parts: MechanismParts,
-  policy: PolicyMaker | undefined,
-): Mechanism {
+export function pageCow(contract: Contract, parts: MechanismParts, policy: PolicyMaker): Mechanism {
   const { exports, bytes } = parts;
   const base = instrumented(contract, parts);
   let ahead = 0;
@@ -45,13 +41,13 @@ export function pageCow(
     };
   });
   const measure = (): Costs => measureCosts(base, (page) => copyAhead(0, page), sources[0]!);
-  const speculation = policy && sources.length > 0 ? new Speculation(policy, sources, measure) : undefined;
+  const speculation = new Speculation(policy, sources, measure);
   return {
     ...base,
     checkpoint(kind) {
-      speculation?.choose(kind);
+      speculation.choose(kind);
       base.checkpoint(kind);
-      speculation?.each((k, pages, count) => {
+      speculation.each((k, pages, count) => {
         for (let i = 0; i < count; i++) copyAhead(k, pages[i]!);
         ahead += count;
       });
@@ -59,7 +55,7 @@ export function pageCow(
     rollback() {
       base.rollback();
       // The epoch begins anew, with nothing saved: what was chosen counts as not chosen.
-      speculation?.forget();
+      speculation.forget();
     },
     pageStats: () => ({ faults: base.regionsSaved() - ahead, copiedAhead: ahead }),
   };

@@ -30,7 +30,7 @@ export class Speculation {
     private readonly sources: readonly PageSource[],
     measure: () => Costs,
   ) {
-    const costs = measure();
+    const costs = sources.length ? measure() : { copy: 1, fault: 1, compare: 1 };
     this.states = sources.map(() => ({
       policy: policy(costs),
       faults: new Uint32Array(0),

@@ -3,6 +3,8 @@
  * them. Works everywhere; imports no package. Trace files are read and written by `wasm-belay/speculation/trace`.
  */
 import { BelayError } from '../../contract/errors.js';
+import { addPageCow } from '../mechanisms/index.js';
+import { pageCow } from '../mechanisms/page-cow.js';
 import { type ActiveCksOptions, activeCks } from './active-cks.js';
 import { type ActiveRndOptions, activeRnd } from './active-rnd.js';
 import { type AdaptiveOptions, adaptive } from './adaptive.js';
@@ -28,6 +30,8 @@ export {
   type OracleOptions,
   oracle,
 };
+
+addPageCow(pageCow);
 
 /** Every policy, by name. */
 export const POLICIES = {

@@ -7,7 +7,8 @@ import type { Contract } from '../../contract/contract.js';
 import { isOutside, MECHANISMS, type MechanismName } from '../../contract/contract.js';
 import { BelayError } from '../../contract/errors.js';
 import type { InstrumentOptions } from '../../rewriter/types.js';
-import { unavailable } from '../../runtime/mechanisms/native.js';
+import '../../runtime/node.js';
+import { unavailable } from '../../runtime/mechanisms/index.js';
 import { HAS_MEMORIES } from '../support/engines-skip.js';
 import { type Generated, Tape } from '../support/generate.js';
 import {

@@ -1,7 +1,8 @@
 /** Every mechanism in every layout that it has, for tests that run over all of them. Works in every engine. */
 import { isOutside, MECHANISMS, type MechanismName } from '../../contract/contract.js';
 import type { InstrumentOptions } from '../../rewriter/types.js';
-import { unavailable } from '../../runtime/mechanisms/native.js';
+import '../../runtime/node.js';
+import { unavailable } from '../../runtime/mechanisms/index.js';
 import { HAS_MEMORIES } from './engines-skip.js';
 
 export interface MechanismVariant {
