@@ -4,6 +4,8 @@ import { Command, CommanderError } from 'commander';
 import { EXIT, errorLine, exitCode, oneLine, usageError } from './errors.js';
 import { inspectCommand } from './inspect.js';
 import { instrumentCommand } from './instrument.js';
+import { replayCommand } from './replay.js';
+import { runCommands } from './run.js';
 import { serveCommand } from './serve.js';
 import { packageVersion } from './version.js';
 import { outputError } from './write.js';
@@ -13,6 +15,7 @@ Exit codes:
   0  the work was done
   1  it failed: a file, a module that is invalid or refused, the service
   2  the command line was wrong: an option or argument that is unknown, malformed or contradicts another
+  belay run: the program's own exit code, where it has one
 
 Environment:
   BELAY_CACHE_DIR  where instrumented modules are kept, instead of the user's cache directory
@@ -38,6 +41,8 @@ function createProgram(): Command {
   instrumentCommand(program);
   inspectCommand(program);
   serveCommand(program);
+  runCommands(program);
+  replayCommand(program);
   return program;
 }
 
@@ -66,9 +71,11 @@ function fail(error: unknown): number {
   return exitCode(error);
 }
 
+const VERBS = ['instrument', 'inspect', 'serve', 'run', 'trace', 'replay'];
+
 /** What commander says, in our form: what is wrong, perhaps what was meant, and where to look. */
 function usageMessage(error: CommanderError, args: readonly string[]): string {
-  const verb = args.find((arg) => ['instrument', 'inspect', 'serve'].includes(arg));
+  const verb = args.find((arg) => VERBS.includes(arg));
   const text = oneLine(error.message)
     .replace(/^error: /, '')
     .replace(/\s*\(Did you mean (?:one of )?(.+?)\?\)$/, '; did you mean $1?')

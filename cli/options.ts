@@ -1,10 +1,13 @@
 /** The command line's spelling of the rewriter's options. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { MECHANISMS, type MechanismName } from '../contract/contract.js';
 import type { InstrumentOptions } from '../rewriter/types.js';
 import { usageError } from './errors.js';
 
 /** What commander makes of the flags added by {@link addInstrumentOptions}. */
 export interface InstrumentFlags {
+  mechanism?: MechanismName;
+  logLimit?: number;
   region?: number;
   layout?: 'separate' | 'inline' | 'auto';
   reserve?: number;
@@ -19,6 +22,11 @@ export interface InstrumentFlags {
 /** Adds the options that say how a module is instrumented. */
 export function addInstrumentOptions(command: Command): Command {
   return command
+    .addOption(
+      new Option('--mechanism <name>', 'how writes are seen, and pre-images kept: docs/mechanisms.md')
+        .choices(MECHANISMS)
+        .default(undefined, 'lmc'),
+    )
     .option('--region <bytes>', 'bytes saved at once: a power of two, 1 to 4096', parseRegion)
     .addOption(
       new Option('--layout <where>', 'where pre-images live: memories of their own, or the same memory')
@@ -26,6 +34,7 @@ export function addInstrumentOptions(command: Command): Command {
         .default(undefined, 'auto: separate where this engine has several memories'),
     )
     .option('--reserve <size>', 'inline layout: what memory can grow to, e.g. 64MiB', parseSize)
+    .option('--log-limit <size>', 'undolog: bytes that the log of a memory may have', parseSize)
     .option('--check-loads', 'inline layout: trap wild loads exactly as before')
     .option('--steps', 'count steps, so that an endless loop can be ended')
     .option('--no-optimize', 'keep checks that another check makes redundant')
@@ -43,6 +52,8 @@ export function instrumentOptions(flags: InstrumentFlags): InstrumentOptions {
     if (flags.checkLoads) throw contradiction('--check-loads');
   }
   const options: InstrumentOptions = {};
+  if (flags.mechanism !== undefined) options.mechanism = flags.mechanism;
+  if (flags.logLimit !== undefined) options.logLimit = flags.logLimit;
   if (flags.region !== undefined) options.region = flags.region;
   if (flags.layout !== undefined) options.layout = flags.layout;
   if (flags.reserve !== undefined) options.reserve = flags.reserve;

@@ -31,13 +31,13 @@ export async function readModule(path: string): Promise<Uint8Array> {
   return toBinary(bytes, name);
 }
 
-function readInput(path: string): Uint8Array {
+/** A file, or standard input for `-`, as it is. @throws ERR_BELAY_FILE */
+export function readInput(path: string): Buffer {
   try {
-    return readFileSync(path);
+    return readFileSync(path === '-' ? 0 : path);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    const advice =
-      code === 'EISDIR' ? '; name a .wasm file in it' : code === 'ENOENT' ? '; check the path' : '';
+    const advice = code === 'EISDIR' ? '; name a file in it' : code === 'ENOENT' ? '; check the path' : '';
     throw new BelayError('ERR_BELAY_FILE', `cannot read ${path}: ${fileReason(cause)}${advice}`, { cause });
   }
 }

@@ -1,18 +1,20 @@
 /** `belay serve`. */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { SECTION } from '../contract/contract.js';
-import { BelayError } from '../contract/errors.js';
-import type { InstrumentOptions } from '../rewriter/types.js';
 import type { LogLevel, ServeOptions, Service } from '../runtime/service/node.js';
-import { instrumentCached } from './cache.js';
 import { usageError } from './errors.js';
+import {
+  addGuestOptions,
+  type GuestFlags,
+  type Prepared,
+  parseCount,
+  parsePositive,
+  prepareModule,
+} from './guest.js';
 import { aboutInput } from './instrument.js';
-import { type InstrumentFlags, instrumentOptions, parseRegion, parseSize } from './options.js';
-import { startProgress } from './progress.js';
-import { inputName, readModule } from './read.js';
+import { parseSize } from './options.js';
+import { inputName } from './read.js';
 
 const EXAMPLES = `
 A program that exports _start is run once for each request and speaks CGI/1.1. One that exports handle (and
@@ -27,12 +29,10 @@ Examples:
   $ curl -i http://127.0.0.1:8080/
 `;
 
-interface Flags extends Partial<InstrumentFlags> {
+interface Flags extends GuestFlags {
   port: number;
   host: string;
   rollback?: 'on-failure' | 'always';
-  deadline: number;
-  maxSteps?: number;
   instances?: number;
   queue?: number;
   maxBody?: number;
@@ -44,9 +44,6 @@ interface Flags extends Partial<InstrumentFlags> {
   keepAlive?: number;
   maxConnections?: number;
   grace?: number;
-  wasi: 'wasmer' | 'node';
-  dir?: Record<string, string>;
-  env?: Record<string, string>;
   metricsPort?: number;
   logLevel: LogLevel;
   logFormat?: 'json' | 'text';
@@ -54,7 +51,7 @@ interface Flags extends Partial<InstrumentFlags> {
 
 /** Adds the verb to the program. */
 export function serveCommand(program: Command): void {
-  program
+  const command = program
     .command('serve')
     .description('serve a program over HTTP; a request that fails is undone')
     .argument('<app.wasm>', 'a command or reactor module, binary or text, instrumented or not')
@@ -95,26 +92,8 @@ export function serveCommand(program: Command): void {
     .option('--response-timeout <ms>', 'for a client that takes nothing (default: 30000)', parsePositive)
     .option('--keep-alive <ms>', 'for an idle connection (default: 5000)', parsePositive)
     .option('--max-connections <n>', 'more are closed at once (default: 1024)', parsePositive)
-    .option('--grace <ms>', 'for requests to finish at the end (default: 30000)', parseCount)
-    .addOption(
-      new Option('--wasi <provider>', 'wasmer: files in memory, rolled back; node: real files, which are not')
-        .choices(['wasmer', 'node'])
-        .default('wasmer'),
-    )
-    .option(
-      '--dir <host[::guest]>',
-      'with --wasi node: a directory the program may use; repeatable',
-      collectDir,
-    )
-    .option('--env <name=value>', 'an environment variable of the program; repeatable', collectEnv)
-    .option('--region <bytes>', 'bytes saved at once: a power of two, 1 to 4096', parseRegion)
-    .addOption(
-      new Option(
-        '--layout <where>',
-        'where pre-images live: memories of their own, or the same memory',
-      ).choices(['auto', 'separate', 'inline']),
-    )
-    .option('--no-cache', 'neither use nor keep a cached instrumented module')
+    .option('--grace <ms>', 'for requests to finish at the end (default: 30000)', parseCount);
+  addGuestOptions(command)
     .option(
       '--metrics-port <number>',
       'serve /metrics (Prometheus) and /health there; 0 for any port',
@@ -136,9 +115,6 @@ export function serveCommand(program: Command): void {
 }
 
 async function run(input: string, flags: Flags, command: Command): Promise<void> {
-  if (flags.dir !== undefined && flags.wasi !== 'node') {
-    throw usageError('--dir gives real directories: it needs --wasi node');
-  }
   if (flags.wasi === 'node' && flags.rollback === 'always') throw realFiles('--rollback always');
   if ((flags.instances ?? 1) > 1 && flags.rollback === 'on-failure') {
     throw usageError('--instances would each keep a state of their own: several need --rollback always');
@@ -146,23 +122,26 @@ async function run(input: string, flags: Flags, command: Command): Promise<void>
   if (flags.metricsPort !== undefined && flags.metricsPort !== 0 && flags.metricsPort === flags.port) {
     throw usageError('--metrics-port and --port are the same: give metrics a port of their own');
   }
-  useBranchHints();
   const name = inputName(input);
   // Nothing of the service is loaded before it is needed: belay --help stays quick.
   const { createLogger, kindOf, serve } = await import('../runtime/service/node.js');
   try {
-    const bytes = await readModule(input);
-    const given = await compile(bytes, name);
-    if (kindOf(given) === 'command' && flags.wasi === 'node')
-      throw realFiles(`${name} is a command, and its policy`);
-    const instrumented = WebAssembly.Module.customSections(given, SECTION).length > 0;
-    const module = instrumented ? checkFlags(given, flags, name) : await instrumentModule(bytes, flags, name);
+    const {
+      module,
+      instrumented,
+      options: guest,
+      why,
+    } = await prepareModule(input, flags, (given) => {
+      if (kindOf(given) === 'command' && flags.wasi === 'node')
+        throw realFiles(`${name} is a command, and its policy`);
+    });
     const log = createLogger({
       level: flags.logLevel,
       ...(flags.logFormat && { json: flags.logFormat === 'json' }),
     });
     const finished = signals(log);
-    const options = serveOptions(flags);
+    const options = serveOptions(flags, guest);
+    if (why) log.info(`mechanism auto: ${why}`);
     // A module that was instrumented before may count no steps; then only a deadline that was asked for is an error.
     if (instrumented && command.getOptionValueSource('deadline') === 'default') delete options.deadline;
     const service = await serve(module, {
@@ -176,8 +155,12 @@ async function run(input: string, flags: Flags, command: Command): Promise<void>
     });
     const { url, metricsUrl, kind, rollback, contract } = service;
     const { region, layout, steps } = contract;
+    const { mechanism = contract.mechanism, policy } = options;
     log.info(
-      { url, metricsUrl, program: name, kind, rollback, region, layout, steps, pid: process.pid },
+      {
+        ...{ url, metricsUrl, program: name, kind, rollback, mechanism, policy: policy?.name },
+        ...{ region, layout, steps, pid: process.pid },
+      },
       'listening',
     );
     announce(name, input, service);
@@ -198,57 +181,10 @@ function realFiles(who: string): Error {
 }
 
 /** The flags that the service takes as they are, those not given left out. */
-function serveOptions({ dir: dirs, ...flags }: Flags): ServeOptions {
-  const { region: _, layout: _l, cache: _c, logLevel: _v, logFormat: _f, ...rest } = { ...flags, dirs };
-  return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-}
-
-async function compile(bytes: Uint8Array, name: string): Promise<WebAssembly.Module> {
-  try {
-    return await WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
-  } catch (cause) {
-    const reason =
-      cause instanceof Error ? cause.message.replace(/^WebAssembly\.compile\(\): /, '') : String(cause);
-    throw new BelayError('ERR_BELAY_INVALID_MODULE', `${name} does not compile here: ${reason}`, { cause });
-  }
-}
-
-async function instrumentModule(bytes: Uint8Array, flags: Flags, name: string): Promise<WebAssembly.Module> {
-  const options: InstrumentOptions = instrumentOptions({
-    ...(flags.region !== undefined && { region: flags.region }),
-    ...(flags.layout !== undefined && { layout: flags.layout }),
-    steps: flags.deadline > 0 || flags.maxSteps !== undefined,
-    optimize: true,
-    hints: true,
-    cache: flags.cache !== false,
-  });
-  const progress = startProgress(`instrumenting ${name}`);
-  try {
-    const { wasm } = await instrumentCached(bytes, options, {
-      cache: flags.cache !== false,
-      ...(progress.onProgress && { onProgress: progress.onProgress }),
-    });
-    return await compile(wasm, `${name}, instrumented,`);
-  } finally {
-    progress.stop();
-  }
-}
-
-/** @throws ERR_BELAY_OPTION for options of instrumenting, when that was done before. */
-function checkFlags(module: WebAssembly.Module, flags: Flags, name: string): WebAssembly.Module {
-  const flag = flags.region !== undefined ? '--region' : flags.layout !== undefined ? '--layout' : undefined;
-  if (flag) throw usageError(`${flag} says how to instrument, but ${name} is instrumented already`);
-  return module;
-}
-
-/**
- * Makes V8 heed the branch hints that instrumented modules carry, where it knows them but does not by itself:
- * from Node 20 on, until V8 14.1 (Node 25), which needs no flag. Affects what is compiled afterwards.
- */
-function useBranchHints(): void {
-  const [major = 0, minor = 0] = (process.versions.v8 ?? '').split('.').map(Number);
-  if (process.versions.bun || !(major >= 11 && (major < 14 || (major === 14 && minor < 1)))) return;
-  setFlagsFromString('--experimental-wasm-branch-hinting');
+function serveOptions({ dir: dirs, ...flags }: Flags, guest: Prepared['options']): ServeOptions {
+  const { region: _, layout: _l, cache: _c, typical: _t, logLevel: _v, logFormat: _f, ...rest } = flags;
+  const all = { ...rest, dirs, ...guest };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
 /** Resolves at the first SIGINT or SIGTERM; the second one ends the process. */
@@ -288,33 +224,8 @@ function readTry(path: string): string | undefined {
   }
 }
 
-function parseCount(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a whole number.');
-  return Number(text);
-}
-
-function parsePositive(text: string): number {
-  const value = parseCount(text);
-  if (value === 0) throw new InvalidArgumentError('It is a whole number of at least 1.');
-  return value;
-}
-
 function parsePort(text: string): number {
   const value = parseCount(text);
   if (value > 65535) throw new InvalidArgumentError('It is a number from 0 to 65535.');
   return value;
-}
-
-function collectEnv(text: string, before: Record<string, string> = {}): Record<string, string> {
-  const at = text.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError('It is NAME=VALUE.');
-  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
-}
-
-function collectDir(text: string, before: Record<string, string> = {}): Record<string, string> {
-  const at = text.indexOf('::');
-  const host = at < 0 ? text : text.slice(0, at);
-  const guest = at < 0 ? text : text.slice(at + 2);
-  if (host === '' || guest === '') throw new InvalidArgumentError('It is a directory, or HOST::GUEST.');
-  return { ...before, [guest]: host };
 }

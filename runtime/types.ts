@@ -78,6 +78,8 @@ export interface Guest<E extends WebAssembly.Exports = WebAssembly.Exports> exte
   readonly logFull: boolean;
   /** The mechanism that is used. */
   readonly mechanism: MechanismName;
+  /** The kinds of requests that checkpoints were told of, by the number under which a policy sees them; 0 is ''. */
+  readonly kinds: readonly string[];
 
   /**
    * Begins a new epoch: the state of now is what {@link rollback} returns to. Its cost does not depend on

@@ -35,7 +35,7 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
   private steps: StepLimit | undefined;
   private audit: Audit | undefined;
   private readonly companions: Companion[] = [];
-  private readonly kinds = new Map<string, number>();
+  readonly kinds: string[] = [''];
   private checkpoints = 0;
   private rollbacks = 0;
   private disposed = false;
@@ -139,13 +139,9 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
 
   /** A small number for a kind of request; 0 for all beyond the first 255. */
   private kindOf(name: string): number {
-    let kind = this.kinds.get(name);
-    if (kind === undefined) {
-      if (this.kinds.size === 255) return 0;
-      kind = this.kinds.size + 1;
-      this.kinds.set(name, kind);
-    }
-    return kind;
+    const { kinds } = this;
+    const known = kinds.indexOf(name);
+    return known >= 0 ? known : kinds.length < 256 ? kinds.push(name) - 1 : 0;
   }
 
   attempt<T>(fn: () => T, info?: EpochInfo): T {

@@ -40,7 +40,7 @@ function load(): NativeAddon | string {
   } catch (error) {
     let reason = (error as Error).message.split('\n')[0]!;
     try {
-      reason = (require(`${FOLDER}../reason.json`) as { reason: string }).reason;
+      reason = (require(`${FOLDER}../unbuilt.json`) as { reason: string }).reason;
     } catch {
       // It was never tried.
     }
@@ -136,6 +136,11 @@ export function native(
       for (const one of watched) one.detach();
     },
   };
+}
+
+/** {@link nativeCosts} of this machine, or why they cannot be measured. */
+export function machineCosts(mechanism: NativeMechanism): Costs | string {
+  return unavailable(mechanism) ?? nativeCosts(loaded as NativeAddon, mechanism);
 }
 
 const costs = new Map<NativeMechanism, Costs>();

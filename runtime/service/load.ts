@@ -1,7 +1,9 @@
 /** From an instrumented module to a guest that can answer: instantiated, with WASI, initialized. */
 import { BelayError } from '../../contract/errors.js';
 import { instantiate } from '../index.js';
-import type { Guest } from '../types.js';
+import { type PolicyName, policyNamed } from '../speculation/index.js';
+import type { PolicyMaker } from '../speculation/types.js';
+import type { Guest, InstantiateOptions } from '../types.js';
 import { createNodeWasi, createWasi } from '../wasi/index.js';
 import type { Wasi } from '../wasi/types.js';
 import { DEFAULTS, onlyKnown } from './options.js';
@@ -22,6 +24,15 @@ export interface LoadOptions {
   maxResponse?: number;
   /** As in {@link InstantiateOptions}. */
   audit?: boolean;
+  mechanism?: InstantiateOptions['mechanism'];
+  /** A policy of speculation: its name, and its options where they are not the defaults. Or one that was made. */
+  policy?: NamedPolicy | PolicyMaker;
+}
+
+/** A policy as plain data, so that it can cross to a worker thread. */
+export interface NamedPolicy {
+  name: PolicyName;
+  options?: Record<string, unknown>;
 }
 
 export interface Loaded {
@@ -29,7 +40,7 @@ export interface Loaded {
   wasi: Wasi;
 }
 
-const KNOWN = ['wasi', 'args', 'env', 'dirs', 'maxSleep', 'maxResponse', 'audit'];
+const KNOWN = [...['wasi', 'args', 'env', 'dirs', 'maxSleep', 'maxResponse', 'audit', 'mechanism', 'policy']];
 
 /**
  * Instantiates a program with WASI and runs a reactor's `_initialize`. The result fits
@@ -42,7 +53,7 @@ export async function load(
   options: LoadOptions = {},
 ): Promise<Loaded> {
   onlyKnown('load', options, KNOWN);
-  const { wasi: provider = 'wasmer', args, env, dirs, maxSleep, audit } = options;
+  const { wasi: provider = 'wasmer', args, env, dirs, maxSleep, audit, mechanism, policy } = options;
   if (provider !== 'wasmer' && provider !== 'node') {
     throw new BelayError('ERR_BELAY_OPTION', `wasi must be wasmer or node; it is ${String(provider)}`);
   }
@@ -62,7 +73,13 @@ export async function load(
     provider === 'node'
       ? await createNodeWasi({ ...common, ...(dirs && { preopens: dirs }) })
       : await createWasi({ ...common, ...(audit && { audit }) });
-  const guest = await instantiate(module, (g) => wasi.imports(g), audit ? { audit } : {});
+  const guest = await instantiate(module, (g) => wasi.imports(g), {
+    ...(audit && { audit }),
+    ...(mechanism && { mechanism }),
+    ...(policy && {
+      policy: typeof policy === 'function' ? policy : policyNamed(policy.name, policy.options as never),
+    }),
+  });
   if (kind === 'reactor') wasi.initialize(guest);
   return { guest, wasi };
 }

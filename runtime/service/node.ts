@@ -1,4 +1,6 @@
 /** The service on Node: HTTP server, worker threads, metrics and logs around the handler of `./index.js`. */
+import '../node.js';
+
 export * from './index.js';
 export { createLogger, LOG_LEVELS, type LogLevel, type LogOptions, logObserver } from './log.js';
 export { createMetrics, type Metrics } from './metrics.js';

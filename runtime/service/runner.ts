@@ -99,7 +99,7 @@ export function createRunner(guest: Guest, options: RunOptions & ProgramOptions)
     };
     try {
       if (policy === 'on-failure') {
-        guest.checkpoint();
+        guest.checkpoint({ kind: kindOfRequest(request) });
         seconds.checkpoint = lap();
       }
       limit();
@@ -141,6 +141,12 @@ export function createRunner(guest: Guest, options: RunOptions & ProgramOptions)
   }
 
   return { kind, rollback: policy, run };
+}
+
+/** What requests that will probably write alike have in common: method and first part of the path. */
+function kindOfRequest({ method, target }: GuestRequest): string {
+  const end = target.slice(1).search(/[/?]/);
+  return `${method} ${end < 0 ? target : target.slice(0, end + 1)}`;
 }
 
 function describe(error: unknown, usable: boolean): NonNullable<Outcome['error']> {

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { Contract } from '../../contract/contract.js';
 import { BelayError } from '../../contract/errors.js';
 import { createHandlerFor, type Handler } from './handler.js';
-import type { LoadOptions } from './load.js';
+import type { LoadOptions, NamedPolicy } from './load.js';
 import { logObserver } from './log.js';
 import { createMetrics } from './metrics.js';
 import { onlyKnown, wholeNumber } from './options.js';
@@ -15,8 +15,10 @@ import type { AdmissionOptions, Observer, ProgramKind, RollbackPolicy, RunOption
 export interface ServeOptions
   extends RunOptions,
     Omit<AdmissionOptions, 'observer'>,
-    Omit<LoadOptions, 'maxResponse' | 'maxSleep'>,
+    Omit<LoadOptions, 'maxResponse' | 'maxSleep' | 'policy'>,
     ServerOptions {
+  /** A policy of speculation, for mechanisms of pages. */
+  policy?: NamedPolicy;
   /** Guests, each in a thread of its own. More than one only with `always`. Default 1. */
   instances?: number;
   /** Serves /metrics and /health there, on the same host; 0 for any port that is free. Default: not at all. */
@@ -45,7 +47,20 @@ export interface Service {
 
 const KNOWN = [
   ...['rollback', 'deadline', 'maxSteps', 'maxResponse', 'queue', 'maxBody', 'maxHeader'],
-  ...['wasi', 'args', 'env', 'dirs', 'audit', 'instances', 'metricsPort', 'log', 'grace', 'onBroken'],
+  ...[
+    'wasi',
+    'args',
+    'env',
+    'dirs',
+    'audit',
+    'mechanism',
+    'policy',
+    'instances',
+    'metricsPort',
+    'log',
+    'grace',
+    'onBroken',
+  ],
   ...Object.keys(SERVER_DEFAULTS),
 ];
 
@@ -73,7 +88,7 @@ export async function serve(
       module,
       run: pick(options, ['rollback', 'deadline', 'maxSteps', 'maxResponse']),
       load: {
-        ...pick(options, ['wasi', 'args', 'env', 'dirs', 'audit', 'maxResponse']),
+        ...pick(options, ['wasi', 'args', 'env', 'dirs', 'audit', 'mechanism', 'policy', 'maxResponse']),
         // A guest that sleeps takes no steps, so the deadline must end its sleep.
         ...(options.deadline !== 0 && { maxSleep: options.deadline ?? 10_000 }),
       },

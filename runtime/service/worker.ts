@@ -2,6 +2,7 @@
 import { workerData } from 'node:worker_threads';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 import type { Contract } from '../../contract/contract.js';
+import '../node.js';
 import { load } from './load.js';
 import type { GuestConfig, Started } from './pool.js';
 import { createRunner, type Runner } from './runner.js';

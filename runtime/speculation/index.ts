@@ -13,6 +13,7 @@ import { type NoneOptions, none } from './none.js';
 import { type OracleOptions, oracle } from './oracle.js';
 import type { PolicyMaker } from './types.js';
 
+export { recorder } from './record.js';
 export type { Outcome, Trace, TraceEpoch, Watch } from './replay.js';
 export { oracleOf, replay, replayAll } from './replay.js';
 export type { Costs, Epoch, Policy, PolicyMaker } from './types.js';
