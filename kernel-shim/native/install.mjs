@@ -10,7 +10,8 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const HERE = dirname(fileURLToPath(import.meta.url));
+const SELF = fileURLToPath(import.meta.url);
+const HERE = dirname(SELF);
 const BUILD = join(HERE, 'build');
 const ADDON = join(BUILD, 'Release', 'belay.node');
 const NOTE = join(BUILD, 'unbuilt.json');
@@ -27,7 +28,7 @@ function obstacle() {
   // CXX may hold arguments, too ("ccache g++").
   const { error, status } = spawnSync(`${compiler} --version`, { shell: true, stdio: 'ignore' });
   if (error || status !== 0)
-    return `there is no C++ compiler (${compiler}); install g++ and make, then npm rebuild`;
+    return `there is no C++ compiler (${compiler}); install g++ and make, then run ${SELF} again`;
   return undefined;
 }
 
