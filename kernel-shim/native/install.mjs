@@ -12,6 +12,8 @@ import { fileURLToPath } from 'node:url';
 
 const SELF = fileURLToPath(import.meta.url);
 const HERE = dirname(SELF);
+/** Where Node is installed. */
+const PREFIX = dirname(dirname(process.execPath));
 const BUILD = join(HERE, 'build');
 const ADDON = join(BUILD, 'Release', 'belay.node');
 const NOTE = join(BUILD, 'unbuilt.json');
@@ -34,15 +36,15 @@ function obstacle() {
 
 /** @returns {string[]} how to call node-gyp: npm's own, which it names to scripts, or one on the PATH */
 function nodeGyp() {
-  const own = process.env.npm_config_node_gyp;
-  return own && existsSync(own) ? [process.execPath, own] : ['node-gyp'];
+  const beside = join(PREFIX, 'lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js');
+  const own = [process.env.npm_config_node_gyp, beside].find((path) => path && existsSync(path));
+  return own ? [process.execPath, own] : ['node-gyp'];
 }
 
 /** @returns {string[]} Node's headers where they lie beside it, so that none are fetched */
 function headers() {
   if (process.env.npm_config_nodedir) return [];
-  const prefix = dirname(dirname(process.execPath));
-  return existsSync(join(prefix, 'include', 'node', 'node_api.h')) ? [`--nodedir=${prefix}`] : [];
+  return existsSync(join(PREFIX, 'include', 'node', 'node_api.h')) ? [`--nodedir=${PREFIX}`] : [];
 }
 
 /** @returns {string | undefined} why it was not built */
