@@ -1,11 +1,11 @@
 // The addon, as runtime/mechanisms/addon.ts describes it. Node-API only, so one binary serves every Node since 20.
 //
-// Who keeps whom alive (arrows are ordinary references of JavaScript, which a cycle does not keep alive):
+// Who keeps whom alive (arrows are what JavaScript holds, so a cycle alone keeps nothing alive):
 //
 //     Memory ---> ArrayBuffer <------------- handle (WatchedMemory)
 //                      |                       ^    |
 //                      `--- WeakMap entry -----'    `--> Record ---> Watched (core)
-//                                                           `- - - weak reference to the ArrayBuffer
+//                                                           `- - - the ArrayBuffer, held weakly
 //
 // The handle holds the buffer by a property, the buffer holds the handle as a key of the WeakMap `watched`. So both
 // live while either is reachable, and die in the same collection. By then the memory may be unmapped, or another
