@@ -1,11 +1,11 @@
 // The addon, as runtime/mechanisms/addon.ts describes it. Node-API only, so one binary serves every Node since 20.
 //
-// Who keeps whom alive (arrows are ordinary references of JavaScript, which a cycle does not keep alive):
+// Who keeps whom alive (arrows are what JavaScript holds, so a cycle alone keeps nothing alive):
 //
 //     Memory ---> ArrayBuffer <------------- handle (WatchedMemory)
 //                      |                       ^    |
 //                      `--- WeakMap entry -----'    `--> Record ---> Watched (core)
-//                                                           `- - - weak reference to the ArrayBuffer
+//                                                           `- - - the ArrayBuffer, held weakly
 //
 // The handle holds the buffer by a property, the buffer holds the handle as a key of the WeakMap `watched`. So both
 // live while either is reachable, and die in the same collection. By then the memory may be unmapped, or another
@@ -228,7 +228,7 @@ struct Call {
       plainError(env, "%s: called after detach()", method);
       return nullptr;
     }
-    if (record->memory->purged()) {
+    if (!mayHaveGrown && record->memory->purged()) {
       plainError(env, "%s: this memory is watched through another handle now", method);
       return nullptr;
     }
@@ -310,6 +310,12 @@ napi_value touch(napi_env env, napi_callback_info info) {
   return outcome.failed() ? systemError(env, "touch", outcome) : undefined(env);
 }
 
+// The handle that watches a buffer, or undefined.
+bool watchedBy(napi_env env, napi_value buffer, napi_value* handle) {
+  Environment* own = environmentOf(env);
+  return napi_call_function(env, valueOf(env, own->watched), valueOf(env, own->get), 1, &buffer, handle) == napi_ok;
+}
+
 // Makes handle and buffer keep each other alive, and the record know the buffer.
 bool tie(napi_env env, napi_value handle, napi_value buffer, Record* record) {
   Environment* own = environmentOf(env);
@@ -348,6 +354,12 @@ napi_value resized(napi_env env, napi_callback_info info) {
   // It may have moved only if the buffer that we know is gone.
   if (base != memory->base() && call.isCurrent()) {
     return rangeError(env, "resized: this is the buffer of another memory");
+  }
+  napi_value other = nullptr;
+  bool own = false;
+  if (!watchedBy(env, call.arguments[0], &other)) return internalError(env);
+  if (!isUndefined(env, other) && (napi_strict_equals(env, other, call.self, &own) != napi_ok || !own)) {
+    return codedError(env, "EBUSY", "resized: this memory is watched through another handle now");
   }
   const Outcome outcome = belay::rewatch(memory, base, bytes);
   call.record->broken = outcome.failed();
@@ -460,9 +472,7 @@ napi_value attach(napi_env env, napi_callback_info info) {
   if (!mechanismOf(env, arguments[1], "attach", &mechanism)) return nullptr;
   Environment* own = environmentOf(env);
   napi_value earlier = nullptr;
-  if (napi_call_function(env, valueOf(env, own->watched), valueOf(env, own->get), 1, arguments, &earlier) != napi_ok) {
-    return internalError(env);
-  }
+  if (!watchedBy(env, arguments[0], &earlier)) return internalError(env);
   if (!isUndefined(env, earlier)) {
     return codedError(env, "EBUSY", "attach: this memory is watched already; detach() the earlier handle first");
   }

@@ -10,7 +10,10 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const HERE = dirname(fileURLToPath(import.meta.url));
+const SELF = fileURLToPath(import.meta.url);
+const HERE = dirname(SELF);
+/** Where Node is installed. */
+const PREFIX = dirname(dirname(process.execPath));
 const BUILD = join(HERE, 'build');
 const ADDON = join(BUILD, 'Release', 'belay.node');
 const NOTE = join(BUILD, 'unbuilt.json');
@@ -27,21 +30,21 @@ function obstacle() {
   // CXX may hold arguments, too ("ccache g++").
   const { error, status } = spawnSync(`${compiler} --version`, { shell: true, stdio: 'ignore' });
   if (error || status !== 0)
-    return `there is no C++ compiler (${compiler}); install g++ and make, then npm rebuild`;
+    return `there is no C++ compiler (${compiler}); install g++ and make, then run ${SELF} again`;
   return undefined;
 }
 
 /** @returns {string[]} how to call node-gyp: npm's own, which it names to scripts, or one on the PATH */
 function nodeGyp() {
-  const own = process.env.npm_config_node_gyp;
-  return own && existsSync(own) ? [process.execPath, own] : ['node-gyp'];
+  const beside = join(PREFIX, 'lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js');
+  const own = [process.env.npm_config_node_gyp, beside].find((path) => path && existsSync(path));
+  return own ? [process.execPath, own] : ['node-gyp'];
 }
 
 /** @returns {string[]} Node's headers where they lie beside it, so that none are fetched */
 function headers() {
   if (process.env.npm_config_nodedir) return [];
-  const prefix = dirname(dirname(process.execPath));
-  return existsSync(join(prefix, 'include', 'node', 'node_api.h')) ? [`--nodedir=${prefix}`] : [];
+  return existsSync(join(PREFIX, 'include', 'node', 'node_api.h')) ? [`--nodedir=${PREFIX}`] : [];
 }
 
 /** @returns {string | undefined} why it was not built */

@@ -99,6 +99,8 @@ Outcome watch(Mechanism mechanism, uint8_t* base, size_t bytes, Watched** memory
   if (sysconf(_SC_PAGESIZE) != static_cast<long>(kPageBytes)) return {ENOTSUP, "using pages of 4096 bytes"};
   Watched* made = make(mechanism, base, bytes);
   if (!made) return {ENOMEM, "allocating the record of a memory"};
+  // First: a userfaultfd that still holds the range would be in the way.
+  registry().purge(base, bytes);
   Outcome outcome = made->start();
   if (!outcome.failed() && !registry().put(made, base, bytes)) outcome = {ENOMEM, "entering the memory in the registry"};
   if (outcome.failed()) {
@@ -110,6 +112,8 @@ Outcome watch(Mechanism mechanism, uint8_t* base, size_t bytes, Watched** memory
 }
 
 Outcome rewatch(Watched* memory, uint8_t* base, size_t bytes) {
+  // The memory itself is watched by another record now; only one that has moved can come back.
+  if (memory->purged() && base == memory->base()) return {EBUSY, "watching the memory again"};
   // First, so that writes to pages that resized() protects find their way.
   if (!registry().put(memory, base, bytes)) return {ENOMEM, "entering the memory in the registry"};
   return memory->resized(base, bytes);

@@ -32,7 +32,7 @@ bool Registry::put(Watched* memory, uint8_t* base, size_t bytes) {
     Watched* other = entry.memory.load(std::memory_order_relaxed);
     if (!other || other == memory) continue;
     if (entry.begin < end && begin < entry.end) {
-      other->purged_.store(true, std::memory_order_release);
+      throwOut(other);
       continue;
     }
     if (!placed && entry.begin >= end) {
@@ -42,6 +42,7 @@ bool Registry::put(Watched* memory, uint8_t* base, size_t bytes) {
     append(entry.begin, entry.end, other);
   }
   if (!placed) append(begin, end, memory);
+  memory->purged_.store(false, std::memory_order_release);
   current_.store(fresh, std::memory_order_seq_cst);
   if (old) {
     old->nextRetired = retiredSnapshots_;
@@ -49,6 +50,24 @@ bool Registry::put(Watched* memory, uint8_t* base, size_t bytes) {
   }
   freeRetired();
   return true;
+}
+
+void Registry::throwOut(Watched* memory) {
+  memory->purged_.store(true, std::memory_order_release);
+  memory->letGo();
+}
+
+void Registry::purge(uint8_t* base, size_t bytes) {
+  const auto begin = reinterpret_cast<uintptr_t>(base);
+  std::lock_guard<std::mutex> lock(mutex_);
+  Snapshot* now = current_.load(std::memory_order_relaxed);
+  for (size_t i = 0; now && i < now->count; i++) {
+    Entry& entry = now->entries[i];
+    Watched* memory = entry.memory.load(std::memory_order_relaxed);
+    if (!memory || entry.end <= begin || begin + bytes <= entry.begin) continue;
+    entry.memory.store(nullptr, std::memory_order_seq_cst);
+    throwOut(memory);
+  }
 }
 
 void Registry::drop(Watched* memory) {

@@ -7,8 +7,9 @@
 // no handler is inside, for one that comes later cannot see them any more.
 //
 // Any number of memories of any number of threads. A new range throws out older ones that overlap it: two live
-// memories never overlap, so the older record is of a memory that is gone and whose finalizer has not run yet. It
-// must not take the faults of the memory that lies there now.
+// memories never overlap, so the older record is of a memory that is gone and whose finalizer has not run yet, or of
+// this memory before it grew and nobody told. It must not take the faults of the memory that lies there now. A memory
+// that has moved comes back when put() learns where it lies.
 #pragma once
 
 #include <atomic>
@@ -22,6 +23,8 @@ class Registry {
  public:
   // Enters the memory, or moves it to where it lies now. False when there is no memory for a snapshot.
   bool put(Watched* memory, uint8_t* base, size_t bytes);
+  // Throws out what overlaps a range, before another memory is watched there.
+  void purge(uint8_t* base, size_t bytes);
   // Takes the memory out and deletes it as soon as no handler can be using it.
   void drop(Watched* memory);
 
@@ -39,6 +42,7 @@ class Registry {
     Entry entries[1];
   };
 
+  static void throwOut(Watched* memory);
   void freeRetired();
 
   std::mutex mutex_;

@@ -6,9 +6,12 @@ namespace belay {
 
 int UffdMemory::signal() const { return SIGBUS; }
 
-Outcome UffdMemory::start() {
-  if (Outcome outcome = uffd_.open(kFeatures); outcome.failed()) return outcome;
-  return TrappingMemory::start();
+Outcome UffdMemory::watchRange(uint8_t* base, size_t bytes) {
+  // Closed where another memory has come to lie where this one was before it moved.
+  if (!uffd_.isOpen()) {
+    if (Outcome outcome = uffd_.open(kFeatures); outcome.failed()) return outcome;
+  }
+  return uffd_.watch(base, bytes);
 }
 
 bool UffdMemory::onFault(const Fault& fault) {

@@ -20,14 +20,14 @@ class UffdMemory final : public TrappingMemory {
 
   using TrappingMemory::TrappingMemory;
 
-  Outcome start() override;
   Outcome open() override;
+  void letGo() override { uffd_.close(); }
   int signal() const override;
   bool onFault(const Fault& fault) override;
 
  protected:
   bool growthKeepsProtection() const override { return true; }
-  Outcome watchRange(uint8_t* base, size_t bytes) override { return uffd_.watch(base, bytes); }
+  Outcome watchRange(uint8_t* base, size_t bytes) override;
   int setWritable(size_t first, size_t end, bool writable) override {
     return uffd_.setWritable(at(first), (end - first) * kPageBytes, writable);
   }

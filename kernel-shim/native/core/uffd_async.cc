@@ -9,8 +9,15 @@ namespace belay {
 
 Outcome UffdAsyncMemory::start() {
   if (!reserve(pages_)) return {ENOMEM, "reserving room for a second image"};
-  if (Outcome outcome = uffd_.open(kFeatures); outcome.failed()) return outcome;
-  return uffd_.watch(base_, bytes());
+  return watchRange(base_, bytes());
+}
+
+Outcome UffdAsyncMemory::watchRange(uint8_t* base, size_t bytes) {
+  // Closed where another memory has come to lie where this one was before it moved.
+  if (!uffd_.isOpen()) {
+    if (Outcome outcome = uffd_.open(kFeatures); outcome.failed()) return outcome;
+  }
+  return uffd_.watch(base, bytes);
 }
 
 void UffdAsyncMemory::copyToImage(size_t first, size_t end) {
@@ -97,7 +104,7 @@ Outcome UffdAsyncMemory::resized(uint8_t* base, size_t bytes) {
   const size_t oldPages = pages_, newPages = bytes / kPageBytes;
   const bool moved = base != base_;
   if (!reserve(newPages)) return {ENOMEM, "reserving room for a second image"};
-  if (Outcome outcome = uffd_.watch(base, bytes); outcome.failed()) return outcome;
+  if (Outcome outcome = watchRange(base, bytes); outcome.failed()) return outcome;
   base_ = base;
   pages_ = newPages;
   if (!armed_) return {};

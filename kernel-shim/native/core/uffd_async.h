@@ -38,8 +38,10 @@ class UffdAsyncMemory final : public Watched {
   bool changed(size_t page) override;
   Stats stats() override;
   Outcome open() override { return uffd_.unwatch(base_, bytes()); }
+  void letGo() override { uffd_.close(); }
 
  private:
+  Outcome watchRange(uint8_t* base, size_t bytes);
   bool reserve(size_t pages) { return image_.grow(pages * kPageBytes) && inImage_.grow(pages); }
   void copyToImage(size_t first, size_t end);
   void copyBack(size_t first, size_t end);

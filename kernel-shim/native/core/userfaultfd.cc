@@ -34,9 +34,9 @@ int create() {
 
 }  // namespace
 
-Userfaultfd::~Userfaultfd() {
-  // Ranges that are still registered become ordinary memory; those that are gone do not matter.
-  if (fd_ >= 0) ::close(fd_);
+void Userfaultfd::close() {
+  const int fd = fd_.exchange(-1);
+  if (fd >= 0) ::close(fd);
 }
 
 Outcome Userfaultfd::open(uint64_t features) {

@@ -4,6 +4,8 @@
 // end in EFAULT or a short count with either.
 #pragma once
 
+#include <atomic>
+
 #include "outcome.h"
 #include "reservation.h"
 
@@ -18,11 +20,14 @@ constexpr uint64_t kFeatureAsync = 1u << 15;         // Linux 6.7
 class Userfaultfd {
  public:
   Userfaultfd() = default;
-  ~Userfaultfd();
+  ~Userfaultfd() { close(); }
   Userfaultfd(const Userfaultfd&) = delete;
   Userfaultfd& operator=(const Userfaultfd&) = delete;
 
   Outcome open(uint64_t features);
+  bool isOpen() const { return fd_ >= 0; }
+  // What is still registered becomes ordinary, writable memory. From any thread; more than once.
+  void close();
   // Registers a range; also one that is registered already, in part or whole.
   Outcome watch(uint8_t* base, size_t bytes);
   // 0 or an errno. Async-signal-safe. ENOENT: the range is not registered here, for example because it is gone.
@@ -34,7 +39,7 @@ class Userfaultfd {
   static uint64_t missing(uint64_t features);
 
  private:
-  int fd_ = -1;
+  std::atomic<int> fd_{-1};
 };
 
 }  // namespace belay

@@ -4,7 +4,8 @@
 // thread, possibly in the middle of any other instruction of the guest, but never while another method changes the
 // log: those methods write into guest memory only where that is said.
 //
-// The registry may purge a memory from any thread, see registry.h. A purged memory only waits to be deleted.
+// The registry may purge a memory from any thread, see registry.h. A purged memory only waits to be deleted, or to be
+// told by resized() where it lies now.
 #pragma once
 
 #include <atomic>
@@ -54,6 +55,9 @@ class Watched {
   virtual Stats stats() = 0;
   // Makes all pages writable and stops watching. Must not be called when the memory may be gone.
   virtual Outcome open() = 0;
+
+  // Gives up what the kernel holds for it, without touching its range. From any thread, when it is purged.
+  virtual void letGo() {}
 
   // The signal that writes raise; 0 where they raise none.
   virtual int signal() const { return 0; }

@@ -15,6 +15,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -37,13 +38,15 @@ constexpr size_t kMaxPages = 384;
 constexpr size_t kReserved = 1024 * kPageBytes;
 
 thread_local unsigned injectPercent = 0;   // how many calls of the core fail now
-thread_local size_t wholeBytes = 0;        // calls as long as this are never refused
+thread_local size_t wholeBytes = 0;        // opening as much as this is never refused
 thread_local uint32_t injectState = 1;
+thread_local long calls = 0;               // how many calls the core made
 thread_local sigjmp_buf beyond;
 thread_local bool expectBeyond = false;
 
-bool refuse(size_t bytes) {
-  if (injectPercent == 0 || bytes >= wholeBytes) return false;
+bool refuse(size_t bytes, bool opens) {
+  calls++;
+  if (injectPercent == 0 || (opens && bytes >= wholeBytes)) return false;
   injectState = injectState * 1664525 + 1013904223;
   return (injectState >> 8) % 100 < injectPercent;
 }
@@ -60,7 +63,7 @@ void earlierHandler(int, siginfo_t*, void*) {
 extern "C" {
 int __real_mprotect(void*, size_t, int);
 int __wrap_mprotect(void* at, size_t bytes, int protection) {
-  if (refuse(bytes)) {
+  if (refuse(bytes, protection & PROT_WRITE)) {
     errno = ENOMEM;
     return -1;
   }
@@ -74,8 +77,9 @@ int __wrap_ioctl(int fd, unsigned long request, ...) {
   va_end(list);
   const unsigned type = _IOC_TYPE(request), number = _IOC_NR(request);
   const bool isProtect = type == 0xAA && number == 6, isScan = type == 'f' && number == 16;
-  // The length is the second word of UFFDIO_WRITEPROTECT's argument.
-  if ((isProtect || isScan) && refuse(isScan ? 0 : static_cast<uint64_t*>(argument)[1])) {
+  // The second word of UFFDIO_WRITEPROTECT's argument is the length, the third tells whether to protect.
+  const auto* words = static_cast<uint64_t*>(argument);
+  if ((isProtect && refuse(words[1], words[2] == 0)) || (isScan && refuse(0, false))) {
     errno = ENOMEM;
     return -1;
   }
@@ -230,10 +234,17 @@ class Fuzz {
           for (size_t n = below(pages_); n > 0; n--) ahead.push_back(static_cast<uint32_t>(below(pages_)));
       }
     }
+    bool same = !inject_ && !isAsync() && hasCheckpoint_ && dirty_.empty();
+    for (const uint32_t page : ahead) same = same && ahead_.count(page);
+    for (const auto& [page, unused] : ahead_) {
+      same = same && std::find(ahead.begin(), ahead.end(), page) != ahead.end();
+    }
+    calls = 0;
     if (memory_->checkpoint(ahead.data(), ahead.size()).failed()) {
       check(inject_, "checkpoint failed");
       return;
     }
+    check(!same || calls == 0, "a checkpoint of the pages that are open already made system calls");
     then_ = now_;
     hasCheckpoint_ = true;
     dirty_.clear();
@@ -301,6 +312,11 @@ class Fuzz {
       check(belay::unwatch(old).error == 0, "unwatch failed");
       old = nullptr;
     }
+    if (stale && below(2)) {
+      // Reserved, but no memory any more: faults there are not the record's.
+      mmap(base_, kReserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+      mustNotWrite(below(pages_ * kPageBytes));
+    }
     // Over the old one in one step, or another thread's guest may slip in.
     if (below(2)) {
       munmap(where, kReserved);
@@ -316,14 +332,16 @@ class Fuzz {
     unknown_ = false;
   }
 
-  void outside() {
+  void mustNotWrite(size_t offset) {
     expectBeyond = true;
     if (sigsetjmp(beyond, 1) == 0) {
-      const_cast<volatile uint8_t*>(base_)[pages_ * kPageBytes + below(kReserved - pages_ * kPageBytes)] = 1;
+      const_cast<volatile uint8_t*>(base_)[offset] = 1;
       check(false, "a write outside of memory did not fault");
     }
     expectBeyond = false;
   }
+
+  void outside() { mustNotWrite(pages_ * kPageBytes + below(kReserved - pages_ * kPageBytes)); }
 
   void askChanged() {
     const size_t page = below(pages_);

@@ -24,14 +24,14 @@ const core = readdirSync(join(NATIVE, 'core'))
   .filter((name) => name.endsWith('.cc'))
   .map((name) => join(NATIVE, 'core', name));
 
-function build(name: string, flags: string[]): string {
+function build(name: string, flags: string[], source = 'fuzz.cc'): string {
   const program = join(folder, name);
   const warnings = ['-Wall', '-Wextra', '-Werror'];
-  const wrapped = ['-Wl,--wrap=mprotect,--wrap=ioctl', '-pthread'];
-  const sources = [...core, join(NATIVE, 'test', 'fuzz.cc')];
+  const wrapped = source === 'fuzz.cc' ? ['-Wl,--wrap=mprotect,--wrap=ioctl'] : [];
+  const sources = [...core, join(NATIVE, 'test', source)];
   const result = spawnSync(
     compiler,
-    ['-std=c++17', '-g', ...warnings, ...flags, ...sources, '-o', program, ...wrapped],
+    ['-std=c++17', '-g', ...warnings, ...flags, ...sources, '-o', program, '-pthread', ...wrapped],
     { encoding: 'utf8' },
   );
   assert.is(result.status, 0, result.stderr);
@@ -64,6 +64,10 @@ testUnless(test, why, `random operations (seed ${seed})`, () => runAll(build('pl
 
 testUnless(test, why, `random operations under AddressSanitizer (seed ${seed})`, () => {
   runAll(build('asan', ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']), 1_000);
+});
+
+testUnless(test, why, 'signals that are not ours, with every kind of earlier handler', () => {
+  run(build('signals', ['-O2'], 'signals.cc'), []);
 });
 
 test.run();

@@ -141,6 +141,32 @@ for (const mechanism of NATIVE_MECHANISMS) {
     guest.exports.fill(0, 1, guest.bytes.length);
   });
 
+  testUnless(
+    test,
+    why,
+    `${mechanism}: the new buffer is attached, and the old handle is no more`,
+    async () => {
+      for (const next of NATIVE_MECHANISMS.filter((name) => unavailable(name) === undefined)) {
+        const guest = await Guest.make();
+        const old = addon.attach(guest.memory.buffer, mechanism);
+        old.checkpoint();
+        guest.exports.dirty(0, 2, 20);
+        guest.memory.grow(1);
+        const watched = addon.attach(guest.memory.buffer, next);
+        assert.throws(() => old.rollback(), /watched through another handle now/);
+        assert.throws(() => old.resized(guest.memory.buffer), /watched through another handle now/);
+        watched.checkpoint();
+        const before = guest.copy();
+        guest.exports.dirty(0, 1, 40);
+        old.detach(); // must not open what the new one protects
+        guest.exports.dirty(40, 1, 40);
+        watched.rollback();
+        assert.is(guest.differs(before), -1, next);
+        watched.detach();
+      }
+    },
+  );
+
   testUnless(test, why, `${mechanism}: growth among many scattered pages`, async () => {
     const guest = await Guest.make(64, 128);
     const watched = addon.attach(guest.memory.buffer, mechanism);
