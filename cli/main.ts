@@ -55,7 +55,8 @@ async function main(args: string[]): Promise<number> {
       return EXIT.usage;
     }
     await program.parseAsync(args, { from: 'user' });
-    return EXIT.ok;
+    // belay run ends with the program's.
+    return Number(process.exitCode ?? EXIT.ok);
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return EXIT.ok;

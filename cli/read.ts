@@ -15,7 +15,7 @@ export function inputName(path: string): string {
  */
 export async function readModule(path: string): Promise<Uint8Array> {
   const name = inputName(path);
-  const bytes = path === '-' ? await readStandardInput() : readInput(path);
+  const bytes = path === '-' ? await readStandardInput() : readInput(path, '.wasm file');
   if (bytes.length === 0) throw invalid(`${name} is empty; give a WebAssembly module`);
   if (isBinary(bytes)) {
     checkVersion(bytes, name);
@@ -32,12 +32,13 @@ export async function readModule(path: string): Promise<Uint8Array> {
 }
 
 /** A file, or standard input for `-`, as it is. @throws ERR_BELAY_FILE */
-export function readInput(path: string): Buffer {
+export function readInput(path: string, wanted = 'file'): Buffer {
   try {
     return readFileSync(path === '-' ? 0 : path);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    const advice = code === 'EISDIR' ? '; name a file in it' : code === 'ENOENT' ? '; check the path' : '';
+    const advice =
+      code === 'EISDIR' ? `; name a ${wanted} in it` : code === 'ENOENT' ? '; check the path' : '';
     throw new BelayError('ERR_BELAY_FILE', `cannot read ${path}: ${fileReason(cause)}${advice}`, { cause });
   }
 }

@@ -30,14 +30,14 @@ export type BelayErrorCode =
   | 'ERR_BELAY_UNTRACKED_WRITE'
   /** The guest used up its steps or its time. */
   | 'ERR_BELAY_OVERRUN'
-  /** The guest was disposed of. */
-  | 'ERR_BELAY_DISPOSED'
-  /** A per-store check of a debug build found a byte that was not saved: a bug in Belay. */
-  | 'ERR_BELAY_ORACLE'
   /** The mechanism cannot be used on this machine, or failed; the message says what is missing. */
   | 'ERR_BELAY_MECHANISM'
   /** The undo log reached its limit, and the store that found it full was not carried out. */
   | 'ERR_BELAY_LOG_FULL'
+  /** The guest was disposed of. */
+  | 'ERR_BELAY_DISPOSED'
+  /** A per-store check of a debug build found a byte that was not saved: a bug in Belay. */
+  | 'ERR_BELAY_ORACLE'
   /** WASI: the program asked for something that cannot be undone, or could not be started. */
   | 'ERR_BELAY_WASI'
   /** The service could not be started or configured. */

@@ -25,7 +25,6 @@ const FOLDER = '../../../kernel-shim/native/build/Release/';
 
 let loaded: NativeAddon | string | undefined;
 
-/** The addon, or why there is none. */
 function load(): NativeAddon | string {
   const { process } = globalThis as { process?: NodeJS.Process };
   if (!process?.versions?.node || process.versions.bun || 'Deno' in globalThis) {
@@ -48,10 +47,16 @@ function load(): NativeAddon | string {
   }
 }
 
+/** The addon, or why there is none. */
+export function loadAddon(): NativeAddon | string {
+  loaded ??= load();
+  return loaded;
+}
+
 /** Why a native mechanism cannot be used here; undefined where it can. */
 export function unavailable(mechanism: NativeMechanism): string | undefined {
-  loaded ??= load();
-  return typeof loaded === 'string' ? loaded : loaded.unavailable(mechanism);
+  const addon = loadAddon();
+  return typeof addon === 'string' ? addon : addon.unavailable(mechanism);
 }
 
 /** Keeps what watches a memory for as long as someone can write to it. */

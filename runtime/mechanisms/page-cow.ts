@@ -53,9 +53,8 @@ export function pageCow(contract: Contract, parts: MechanismParts, policy: Polic
       });
     },
     rollback() {
+      speculation.restart();
       base.rollback();
-      // The epoch begins anew, with nothing saved: what was chosen counts as not chosen.
-      speculation.forget();
     },
     pageStats: () => ({ faults: base.regionsSaved() - ahead, copiedAhead: ahead }),
   };

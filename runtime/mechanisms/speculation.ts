@@ -19,6 +19,8 @@ interface State {
   faults: Uint32Array;
   chosen: Uint32Array;
   count: number;
+  /** Pages that were saved before a rollback which began the epoch anew; undefined where there was none. */
+  before: Set<number> | undefined;
 }
 
 export class Speculation {
@@ -36,7 +38,21 @@ export class Speculation {
       faults: new Uint32Array(0),
       chosen: new Uint32Array(0),
       count: 0,
+      before: undefined,
     }));
+  }
+
+  /**
+   * To be called before a rollback after which nothing counts as saved any more: what the epoch wrote until then is part
+   * of what it wrote.
+   */
+  restart(): void {
+    this.sources.forEach((source, k) => {
+      const state = this.states[k]!;
+      const count = source.faulted(state.faults, state.before ? 0 : state.count);
+      state.before ??= new Set();
+      for (let i = 0; i < count; i++) state.before.add(state.faults[i]!);
+    });
   }
 
   /** Asks each policy, before the epoch ends. @throws ERR_BELAY_OPTION for a policy that breaks its contract */
@@ -51,7 +67,14 @@ export class Speculation {
         state.faults = new Uint32Array(pages);
       }
       const { faults, chosen, policy } = state;
-      const faultCount = source.faulted(faults, state.count);
+      let faultCount = source.faulted(faults, state.before ? 0 : state.count);
+      if (state.before) {
+        for (let i = 0; i < faultCount; i++) state.before.add(faults[i]!);
+        for (let i = 0; i < state.count; i++) state.before.delete(chosen[i]!);
+        faults.set([...state.before]);
+        faultCount = state.before.size;
+        state.before = undefined;
+      }
       const count = policy.choose(
         { pages, faults, faultCount, kind, changed: (page) => source.changed(page) },
         chosen,
@@ -71,10 +94,5 @@ export class Speculation {
     this.states.forEach(({ chosen, count }, k) => {
       fn(k, chosen, count);
     });
-  }
-
-  /** Nothing counts as chosen any more. */
-  forget(): void {
-    for (const state of this.states) state.count = 0;
   }
 }

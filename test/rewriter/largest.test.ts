@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { instrument } from '../../rewriter/index.js';
 import type { InstrumentOptions } from '../../rewriter/types.js';
-import { assemble, cases, errorOf } from './support.js';
+import { assemble, cases, errorOf, INSIDE } from './support.js';
 
 const refusal = async (pages: number, options: InstrumentOptions) => {
   const bytes = await assemble(`(module (memory ${pages}))`);
@@ -50,7 +50,7 @@ cases(
       ['store', 0x7fff_fff8],
     );
   },
-  { regions: [64] },
+  { regions: [64], mechanisms: INSIDE },
 );
 
 test.run();
