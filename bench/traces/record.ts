@@ -3,9 +3,8 @@
  *
  *     node dist/bench/traces/record.js [--only NAME] [--to FOLDER]
  *
- * Programs run under page-cow with a policy that chooses nothing (runtime/speculation/record.ts); ruby, which is too
- * large to be a guest's reactor, is watched from outside (ruby.ts). A trace is of one run: another run of the same
- * program gives nearly the same.
+ * Programs run under page-cow with a policy that chooses nothing (runtime/speculation/record.ts). A trace is of one
+ * run: another run of the same program gives nearly the same.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,33 +14,32 @@ import { recorder } from '../../runtime/speculation/index.js';
 import { TraceWriter, writeTrace } from '../../runtime/speculation/trace.js';
 import type { Guest } from '../../runtime/types.js';
 import { ROOT } from '../subjects/host.js';
-import { type Running, subjectNamed } from '../subjects/index.js';
-import { recordRuby } from './ruby.js';
+import { type Running, type Subject, subjectNamed } from '../subjects/index.js';
+import { ruby } from './ruby.js';
 import { chances, phases } from './synthetic.js';
 
 interface Program {
-  /** Name of a subject of bench/subjects. */
-  subject: string;
+  subject: Subject;
   requests: number;
   /** Requests after which the program concludes and tidies up, in an epoch of its own. */
   batch: number;
 }
 
 const PROGRAMS: Record<string, Program> = {
-  'sqljs-inserts': { subject: 'sql.js inserts', requests: 4000, batch: 500 },
-  'sqljs-queries': { subject: 'sql.js queries', requests: 1000, batch: 1000 },
-  quickjs: { subject: 'quickjs calls', requests: 2000, batch: 2000 },
-  wasmoon: { subject: 'wasmoon calls', requests: 2000, batch: 2000 },
-  wasmboy: { subject: 'wasmboy frames', requests: 1000, batch: 1000 },
-  brotli: { subject: 'brotli-wasm', requests: 1000, batch: 1000 },
-  notes: { subject: 'notes requests', requests: 4000, batch: 400 },
+  'sqljs-inserts': { subject: subjectNamed('sql.js inserts'), requests: 4000, batch: 500 },
+  'sqljs-queries': { subject: subjectNamed('sql.js queries'), requests: 1000, batch: 1000 },
+  quickjs: { subject: subjectNamed('quickjs calls'), requests: 2000, batch: 2000 },
+  wasmoon: { subject: subjectNamed('wasmoon calls'), requests: 2000, batch: 2000 },
+  wasmboy: { subject: subjectNamed('wasmboy frames'), requests: 1000, batch: 1000 },
+  brotli: { subject: subjectNamed('brotli-wasm'), requests: 1000, batch: 1000 },
+  ruby: { subject: ruby, requests: 1000, batch: 1000 },
+  notes: { subject: subjectNamed('notes requests'), requests: 4000, batch: 400 },
 };
 
-async function record(name: string, { subject: of, requests, batch }: Program): Promise<Uint8Array> {
-  const subject = subjectNamed(of);
+async function record(name: string, { subject, requests, batch }: Program): Promise<Uint8Array> {
   const writer = new TraceWriter({
     name,
-    description: `${of}: ${subject.request}; ${requests} requests, an epoch each`,
+    description: `${subject.name}: ${subject.request}; ${requests} requests, an epoch each`,
   });
   const { wasm } = instrument(await subject.bytes(), {
     mechanism: 'page-cow',
@@ -78,9 +76,8 @@ const makers: Record<string, () => Promise<Uint8Array>> = {
   ...Object.fromEntries(
     Object.entries(PROGRAMS).map(([name, program]) => [name, () => record(name, program)]),
   ),
-  ruby: recordRuby,
-  phases: async () => writeTrace({ ...phases(), name: 'phases' }),
-  chances: async () => writeTrace({ ...chances(), name: 'chances' }),
+  phases: async () => writeTrace(phases()),
+  chances: async () => writeTrace(chances(1, 1000)),
 };
 mkdirSync(values.to, { recursive: true });
 for (const [name, make] of Object.entries(makers)) {

@@ -253,7 +253,10 @@ for (const { name, mechanism, instrument: options, why } of mechanismVariants())
       const guest = start(options, { policy: make });
       const model = new Uint32Array(256);
       let state = 7;
-      const below = (n: number) => (state = (state * 1103515245 + 12345) >>> 0) % n;
+      const below = (n: number) => {
+        state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+        return (state >>> 8) % n;
+      };
       guest.checkpoint();
       for (let epoch = 0; epoch < 300; epoch++) {
         const kept = model.slice();
