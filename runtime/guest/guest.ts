@@ -237,16 +237,14 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
 
   stats(): GuestStats {
     this.started('stats');
-    const regionsSaved = this.saver.regionsSaved();
+    const stats = this.saver.stats();
     return {
       mechanism: this.mechanism,
       checkpoints: this.checkpoints,
       rollbacks: this.rollbacks,
-      regionsSaved,
-      bytesSaved: regionsSaved * this.saver.region,
+      ...stats,
+      bytesSaved: stats.regionsSaved * this.saver.region,
       memoryBytes: this.memories.reduce((sum, _, k) => sum + this.memoryBytes(k), 0),
-      supportBytes: this.saver.supportBytes(),
-      ...this.saver.pageStats?.(),
     };
   }
 

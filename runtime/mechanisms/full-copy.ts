@@ -33,7 +33,9 @@ export function fullCopy(contract: Contract, parts: MechanismParts): Mechanism {
     // All of it is saved already.
     touch() {},
     region: PAGE_BYTES,
-    regionsSaved: () => copied,
-    supportBytes: () => images.reduce((sum, image) => sum + image.length, 0),
+    stats: () => ({
+      regionsSaved: copied,
+      supportBytes: images.reduce((sum, image) => sum + image.length, 0),
+    }),
   };
 }

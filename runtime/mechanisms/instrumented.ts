@@ -26,11 +26,14 @@ export function instrumented(contract: Contract, { exports }: MechanismParts): M
       touches[memory]!(pointer, length);
     },
     region: contract.region,
-    regionsSaved: () => Number(saved.value),
-    supportBytes: () => support.reduce((sum, memory) => sum + memory.buffer.byteLength, inline),
+    stats() {
+      const regionsSaved = Number(saved.value);
+      return {
+        regionsSaved,
+        supportBytes: support.reduce((sum, memory) => sum + memory.buffer.byteLength, inline),
+        ...(contract.mechanism === 'page-cow' && { faults: regionsSaved, copiedAhead: 0 }),
+      };
+    },
     ...(full && { full: () => full.value !== 0 }),
-    ...(contract.mechanism === 'page-cow' && {
-      pageStats: () => ({ faults: Number(saved.value), copiedAhead: 0 }),
-    }),
   };
 }

@@ -9,25 +9,24 @@ export interface Mechanism {
   rollback(): void;
   /** Saves every region of [pointer, pointer + length) of a memory, which lies within it. */
   touch(memory: number, pointer: number | bigint, length: number | bigint): void;
-  /** Bytes of the unit that {@link regionsSaved} counts. */
+  /** Bytes of the unit that {@link MechanismStats.regionsSaved} counts. */
   readonly region: number;
-  /** Regions saved since instantiation. */
-  regionsSaved(): number;
-  /** Bytes set aside for tags, pre-images, cards, logs or images. */
-  supportBytes(): number;
-  /** Mechanisms of pages: what speculation did, since instantiation. */
-  pageStats?(): PageStats;
+  stats(): MechanismStats;
   /** Undo log: whether a store trapped because the log was full, in this epoch. */
   full?(): boolean;
   /** Lets go of what the mechanism holds outside of the module. */
   dispose?(): void;
 }
 
-export interface PageStats {
-  /** Pages saved because of a write. */
-  faults: number;
-  /** Pages copied at checkpoints because a policy chose them. */
-  copiedAhead: number;
+export interface MechanismStats {
+  /** Regions saved since instantiation. */
+  regionsSaved: number;
+  /** Bytes set aside for tags, pre-images, cards, logs or images. */
+  supportBytes: number;
+  /** Mechanisms of pages, since instantiation: pages saved because of a write. */
+  faults?: number;
+  /** The same: pages copied at checkpoints because a policy chose them. */
+  copiedAhead?: number;
 }
 
 /** Everything that a mechanism is made from. */

@@ -108,8 +108,6 @@ export function native(
     changed: (page: number) => one.changed(page),
   }));
   const speculation = policy && new Speculation(policy, sources, () => nativeCosts(addon, mechanism));
-  const total = (key: 'faults' | 'copiedAhead' | 'pagesSaved' | 'supportBytes'): number =>
-    watched.reduce((sum, one) => sum + one.stats()[key], 0);
   return {
     ...base,
     name: mechanism,
@@ -134,9 +132,17 @@ export function native(
       watched[memory]!.touch(Number(pointer), Number(length));
     },
     region: PAGE_BYTES,
-    regionsSaved: () => total('pagesSaved'),
-    supportBytes: () => total('supportBytes'),
-    pageStats: () => ({ faults: total('faults'), copiedAhead: total('copiedAhead') }),
+    stats() {
+      const sum = { regionsSaved: 0, supportBytes: 0, faults: 0, copiedAhead: 0 };
+      for (const one of watched) {
+        const { pagesSaved, supportBytes, faults, copiedAhead } = one.stats();
+        sum.regionsSaved += pagesSaved;
+        sum.supportBytes += supportBytes;
+        sum.faults += faults;
+        sum.copiedAhead += copiedAhead;
+      }
+      return sum;
+    },
     dispose() {
       for (const one of watched) one.detach();
     },

@@ -56,7 +56,10 @@ export function pageCow(contract: Contract, parts: MechanismParts, policy: Polic
       speculation.restart();
       base.rollback();
     },
-    pageStats: () => ({ faults: base.regionsSaved() - ahead, copiedAhead: ahead }),
+    stats() {
+      const stats = base.stats();
+      return { ...stats, faults: stats.regionsSaved - ahead, copiedAhead: ahead };
+    },
   };
 }
 

@@ -49,7 +49,7 @@ export class Speculation {
   restart(): void {
     this.sources.forEach((source, k) => {
       const state = this.states[k]!;
-      const count = source.faulted(state.faults, state.before ? 0 : state.count);
+      const count = faulted(state, source);
       state.before ??= new Set();
       for (let i = 0; i < count; i++) state.before.add(state.faults[i]!);
     });
@@ -60,32 +60,25 @@ export class Speculation {
     this.sources.forEach((source, k) => {
       const state = this.states[k]!;
       const pages = source.pages();
-      if (state.chosen.length < pages) {
-        const larger = new Uint32Array(pages);
-        larger.set(state.chosen);
-        state.chosen = larger;
-        state.faults = new Uint32Array(pages);
-      }
+      let count = faulted(state, source);
       const { faults, chosen, policy } = state;
-      let faultCount = source.faulted(faults, state.before ? 0 : state.count);
       if (state.before) {
-        for (let i = 0; i < faultCount; i++) state.before.add(faults[i]!);
+        for (let i = 0; i < count; i++) state.before.add(faults[i]!);
         for (let i = 0; i < state.count; i++) state.before.delete(chosen[i]!);
-        faults.set([...state.before]);
-        faultCount = state.before.size;
+        count = 0;
+        for (const page of state.before) if (page < pages) faults[count++] = page;
         state.before = undefined;
       }
-      const count = policy.choose(
-        { pages, faults, faultCount, kind, changed: (page) => source.changed(page) },
-        chosen,
-      );
-      if (!(count >= 0 && count <= pages)) {
+      const faultCount = below(faults, count, pages);
+      const told = { pages, faults, faultCount, kind, changed: (page: number) => source.changed(page) };
+      const answer = policy.choose(told, chosen);
+      if (!(answer >= 0 && answer <= pages)) {
         throw new BelayError(
           'ERR_BELAY_OPTION',
-          `the policy ${policy.name} chose ${count} pages of a memory that has ${pages}`,
+          `the policy ${policy.name} chose ${answer} pages of a memory that has ${pages}`,
         );
       }
-      state.count = count;
+      state.count = below(chosen, answer, pages);
     });
   }
 
@@ -95,4 +88,31 @@ export class Speculation {
       fn(k, chosen, count);
     });
   }
+}
+
+/** Has the source write into `faults`, which is made large enough for all pages that it may name. */
+function faulted(state: State, source: PageSource): number {
+  const pages = source.pages();
+  if (state.chosen.length < pages) {
+    const larger = new Uint32Array(pages);
+    larger.set(state.chosen);
+    state.chosen = larger;
+    state.faults = new Uint32Array(pages);
+  }
+  const chosen = state.before ? 0 : state.count;
+  const count = source.faulted(state.faults, chosen);
+  if (count <= state.faults.length) return count;
+  // A rollback has made memory smaller than it was when these pages were written.
+  state.faults = new Uint32Array(count);
+  return source.faulted(state.faults, chosen);
+}
+
+/** Drops pages that a rollback has taken from memory; returns how many are left. */
+function below(list: Uint32Array, count: number, pages: number): number {
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const page = list[i]!;
+    if (page < pages) list[kept++] = page;
+  }
+  return kept;
 }
