@@ -12,6 +12,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { isOutside, type MechanismName } from '../../contract/contract.js';
 import { OMITTABLE, type Omittable } from '../../rewriter/types.js';
+import { FAULTS, NativeBreakage } from './breakage-native.js';
 import { countsOf, plain } from './engines-count.js';
 import { mechanismVariants } from './mechanisms.js';
 
@@ -105,6 +106,18 @@ export function verdict({ kind, failed, passed, problem }: Breakage): string {
   return passed === 0 ? 'everything fails: the tests say nothing about this kind' : '';
 }
 
+/** Faults in the native core: see breakage-native.ts. */
+function breakCore(here: readonly MechanismName[]): void {
+  const breakage = new NativeBreakage();
+  for (const fault of FAULTS) {
+    const unnoticed = breakage.unnoticed(fault).filter((name) => here.includes(name));
+    if (unnoticed.length) process.exitCode = 1;
+    const said = unnoticed.length ? `NOTHING FAILS for ${unnoticed.join(', ')}` : 'found';
+    console.log(`native     ${fault.what.padEnd(60)} ${said}`);
+  }
+  breakage.remove();
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const rows: Breakage[] = [];
   const add = (row: Breakage) => {
@@ -123,6 +136,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     for (const row of intact(mechanism)) add(row);
     for (const kind of kindsOf(mechanism)) add(broken(mechanism, kind));
   }
+  const native = here.filter((name) => ['mprotect', 'uffd', 'uffd-async'].includes(name));
+  if (native.length > 0 && asked.length === 0) breakCore(native);
   const bad = rows.filter((row) => verdict(row));
   console.log(
     bad.length

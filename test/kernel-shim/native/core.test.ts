@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { FAULTS, NativeBreakage } from '../../support/breakage-native.js';
 import { testUnless } from '../../support/engines-skip.js';
 import { NATIVE, NATIVE_MECHANISMS } from './support.js';
 
@@ -68,6 +69,18 @@ testUnless(test, why, `random operations under AddressSanitizer (seed ${seed})`,
 
 testUnless(test, why, 'signals that are not ours, with every kind of earlier handler', () => {
   run(build('signals', ['-O2'], 'signals.cc'), []);
+});
+
+testUnless(test, why, 'deliberate faults in the core are found', () => {
+  const breakage = new NativeBreakage();
+  try {
+    const unnoticed = FAULTS.flatMap((fault) =>
+      breakage.unnoticed(fault).map((mechanism) => `${mechanism}: ${fault.what}`),
+    );
+    assert.equal(unnoticed, []);
+  } finally {
+    breakage.remove();
+  }
 });
 
 test.run();
