@@ -49,3 +49,6 @@ export function trained(value: number, outcome: number, limit: number): number {
   const moved = p + (((outcome ? 65535 - p : -p) * RATE[n]!) >> 14);
   return ((moved << 16) | (n < limit ? n + 1 : n)) >>> 0;
 }
+
+/** A counter that knows nothing. */
+export const UNTRAINED = counter(32768, 0);
