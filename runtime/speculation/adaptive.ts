@@ -31,22 +31,42 @@
  * Not handled: more than 15 kinds (they share); sequences of more than seven epochs, unless they are periods; and a
  * phase change is seen page by page, by looks and faults.
  */
-import { Estimator, type EstimatorOptions } from './adaptive/estimator.js';
+import { Estimator, type EstimatorOptions, SHARED } from './adaptive/estimator.js';
+import { TO_12_BITS, TRAININGS, UNTRAINED } from './adaptive/logistic.js';
 import { Sleep } from './adaptive/sleep.js';
 import {
   ACTIVE,
   AHEAD,
+  ALL,
   BORN,
   BY_KIND,
+  BY_LEADER,
   BY_RECENT,
   CHOSEN,
   COASTING,
-  COUNTERS,
   DUE,
+  FAULTED,
+  FLAGS,
+  FOLLOWER,
   FOLLOWERS,
+  FRESH,
+  GAP,
+  GAP_BEFORE,
+  HISTORY,
   KINDS,
+  LAST,
+  LEADER,
+  LEFT,
   LISTED,
+  LOOK,
+  PAGE,
+  PLACE,
+  PROBABILITY,
   Slots,
+  STARTED,
+  STAY,
+  TRUST,
+  VISITED,
 } from './adaptive/slots.js';
 import { between, checkCosts, checkOptions, whole } from './options.js';
 import { grown } from './page-list.js';
@@ -68,7 +88,7 @@ export interface AdaptiveOptions extends EstimatorOptions {
 }
 
 /** A page is fresh that was not written for so many epochs before. */
-const FRESH = 4;
+const FRESH_AFTER = 4;
 /** Longest run of fresh pages that is followed, in pages, and most epochs between leader and follower. */
 const RUN = 8;
 const LEAD = 7;
@@ -79,7 +99,7 @@ const RECENT = 8;
 
 class Adaptive implements Policy {
   readonly name = 'adaptive';
-  private readonly slots = new Slots();
+  private readonly slots = new Slots(SHARED);
   private readonly sleep = new Sleep(this.slots);
   private readonly estimator: Estimator;
   /** Slots that coast. */
@@ -89,7 +109,7 @@ class Adaptive implements Policy {
   private fresh = new Int32Array(64);
   private freshCount = 0;
   /** The slots started last, a ring, as of the epoch before the one that ended; and those of that one. */
-  private readonly recent = new Int32Array(RECENT).fill(-1);
+  private readonly recent = new Int32Array(RECENT);
   private recentAt = 0;
   private readonly starting = new Int32Array(RECENT);
   private startingCount = 0;
@@ -127,7 +147,7 @@ class Adaptive implements Policy {
       const page = faults[i]!;
       if (page >= epoch.pages) continue;
       const s = slots.take(page, ended);
-      slots.faulted[s] = ended;
+      slots.data[s + FAULTED] = ended;
       sleep.wake(s);
     }
     this.endCoasting(ended);
@@ -141,19 +161,19 @@ class Adaptive implements Policy {
 
   /** Pages that coast go on, except those whose look is due now. */
   private endCoasting(ended: number): void {
-    const { page, size, left, flags, visited, last } = this.slots;
+    const { data, size } = this.slots;
     let keep = 0;
     for (let i = 0; i < this.coastingCount; i++) {
       const s = this.coasting[i]!;
-      if (page[s]! < size && --left[s]! > 0) {
+      if (data[s + PAGE]! < size && --data[s + LEFT]! > 0) {
         this.coasting[keep++] = s;
         continue;
       }
-      flags[s]! &= ~COASTING;
+      data[s + FLAGS]! &= ~COASTING;
       this.sleep.wake(s);
-      flags[s]! |= CHOSEN | DUE;
-      visited[s] = ended;
-      last[s] = ended - 1;
+      data[s + FLAGS]! |= CHOSEN | DUE;
+      data[s + VISITED] = ended;
+      data[s + LAST] = ended - 1;
     }
     this.coastingCount = keep;
   }
@@ -161,7 +181,7 @@ class Adaptive implements Policy {
   /** Takes in what the epoch that ended did to each slot that is awake. */
   private learn(epoch: Epoch, ended: number): void {
     const { slots, sleep, estimator } = this;
-    const { flags, page, probability, visited, history, faulted } = slots;
+    const { data } = slots;
     for (let i = 0; i < Math.min(RECENT, this.startingCount); i++) {
       this.recent[this.recentAt++ % RECENT] = this.starting[i]!;
     }
@@ -169,89 +189,89 @@ class Adaptive implements Policy {
     this.freshCount = 0;
     for (let i = 0; i < sleep.count; i++) {
       const s = sleep.active[i]!;
-      const flag = flags[s]!;
+      const flag = data[s + FLAGS]!;
       let seen = true;
-      let outcome = faulted[s] === ended ? 1 : 0;
+      let outcome = data[s + FAULTED] === ended ? 1 : 0;
       if (flag & CHOSEN) {
-        seen = (flag & DUE) !== 0 && page[s]! < slots.size;
-        if (seen) outcome = epoch.changed(page[s]!) ? 1 : 0;
-        else outcome = probability[s]! >= 2048 ? 1 : 0;
+        seen = (flag & DUE) !== 0 && data[s + PAGE]! < slots.size;
+        if (seen) outcome = epoch.changed(data[s + PAGE]!) ? 1 : 0;
+        else outcome = data[s + PROBABILITY]! >= 2048 ? 1 : 0;
       }
-      if (visited[s]! >= 0) {
-        const epochs = ended - visited[s]! + 1;
+      if (data[s + VISITED]! >= 0) {
+        const epochs = ended - data[s + VISITED]! + 1;
         if (seen) {
           if (epochs === 1) estimator.train(s, outcome);
           else estimator.trainHeat(s, outcome);
           if (flag & (CHOSEN | DUE)) this.schedule(s, outcome);
         }
-        history[s] = epochs > 15 ? outcome : (history[s]! << epochs) | outcome;
-      } else history[s] = outcome;
-      slots.fresh[s] = 0;
+        data[s + HISTORY] = epochs > 15 ? outcome : (data[s + HISTORY]! << epochs) | outcome;
+      } else data[s + HISTORY] = outcome;
+      data[s + FRESH] = 0;
       if (outcome) this.written(s, ended);
-      flags[s]! &= ~(CHOSEN | DUE);
+      data[s + FLAGS]! &= ~(CHOSEN | DUE);
     }
   }
 
   /** When to look at a page again that was looked at. */
   private schedule(s: number, outcome: number): void {
-    const { look, left, probability } = this.slots;
-    if (outcome) look[s] = Math.min(this.options.looks, look[s]! + 1);
-    else if (probability[s]! >= 2048) look[s] = Math.max(0, look[s]! - 2);
-    left[s] = 1 << look[s]!;
+    const { data } = this.slots;
+    if (outcome) data[s + LOOK] = Math.min(this.options.looks, data[s + LOOK]! + 1);
+    else if (data[s + PROBABILITY]! >= 2048) data[s + LOOK] = Math.max(0, data[s + LOOK]! - 2);
+    data[s + LEFT] = 1 << data[s + LOOK]!;
   }
 
   private written(s: number, ended: number): void {
-    const { flags, last, gap, gapBefore, fresh } = this.slots;
-    const born = (flags[s]! & BORN) !== 0;
-    const since = ended - last[s]!;
+    const { data } = this.slots;
+    const born = (data[s + FLAGS]! & BORN) !== 0;
+    const since = ended - data[s + LAST]!;
     if (born) {
-      gapBefore[s] = gap[s]!;
-      gap[s] = Math.min(since, 65535);
+      data[s + GAP_BEFORE] = data[s + GAP]!;
+      data[s + GAP] = Math.min(since, 65535);
     }
     if (!born || since >= 2) this.start(s, ended);
-    if (!born || since >= FRESH) {
-      fresh[s] = 1;
+    if (!born || since >= FRESH_AFTER) {
+      data[s + FRESH] = 1;
       if (this.freshCount === this.fresh.length) this.fresh = grown(this.fresh, this.freshCount + 1);
       this.fresh[this.freshCount++] = s;
     }
-    last[s] = ended;
-    flags[s]! |= BORN;
+    data[s + LAST] = ended;
+    data[s + FLAGS]! |= BORN;
   }
 
   /** A page is written after it was not: was its leader started before? If it rarely was, another is tried. */
   private start(s: number, ended: number): void {
-    const { leader, trust, started, followers, counters } = this.slots;
-    const lead = leader[s]!;
-    if (lead >= 0) {
-      const ago = ended - started[lead]!;
-      if (ago >= 1 && ago < LEAD) trust[s] = Math.min(MOST_TRUST, trust[s]! + 1);
-      else if (trust[s]! > 0) trust[s]!--;
+    const { data } = this.slots;
+    const lead = data[s + LEADER]!;
+    if (lead > 0) {
+      const ago = ended - data[lead + STARTED]!;
+      if (ago >= 1 && ago < LEAD) data[s + TRUST] = Math.min(MOST_TRUST, data[s + TRUST]! + 1);
+      else if (data[s + TRUST]! > 0) data[s + TRUST]!--;
     }
-    if (lead < 0 || trust[s] === 0) {
+    if (lead === 0 || data[s + TRUST] === 0) {
       // One of the last four, by turns.
       const other = this.recent[(this.recentAt + RECENT - 1 - (this.turns++ % 4)) % RECENT]!;
-      if (other >= 0 && other !== s && started[other]! < ended && ended - started[other]! < LEAD) {
-        leader[s] = other;
-        trust[s] = 2;
-        followers[other * FOLLOWERS + (s % FOLLOWERS)] = s;
-        counters.fill(counters[s * COUNTERS]! & 0xffff0000, (s + 1) * COUNTERS - 32, (s + 1) * COUNTERS);
+      if (other > 0 && other !== s && data[other + STARTED]! < ended && ended - data[other + STARTED]! < LEAD) {
+        data[s + LEADER] = other;
+        data[s + TRUST] = 2;
+        data[other + FOLLOWER + (s % FOLLOWERS)] = s;
+        data.fill(UNTRAINED, s + BY_LEADER, s + PLACE);
       }
     }
-    started[s] = ended;
+    data[s + STARTED] = ended;
     this.starting[this.startingCount++ % RECENT] = s;
   }
 
   /** Wakes what may follow a fresh page. */
   private spread(s: number, ended: number): void {
-    const { followers, stay, page } = this.slots;
+    const { data } = this.slots;
     for (let i = 0; i < FOLLOWERS; i++) {
-      const follower = followers[s * FOLLOWERS + i]!;
-      if (follower < 0) continue;
+      const follower = data[s + FOLLOWER + i]!;
+      if (follower === 0) continue;
       this.sleep.wake(follower);
-      stay[follower] = ended + this.options.stay;
+      data[follower + STAY] = ended + this.options.stay;
     }
-    this.front(page[s]!, 1, ended);
-    this.front(page[s]!, -1, ended);
+    this.front(data[s + PAGE]!, 1, ended);
+    this.front(data[s + PAGE]!, -1, ended);
   }
 
   /** At the end of a run of fresh pages, wakes as many as the run is long beyond it. */
@@ -265,47 +285,48 @@ class Adaptive implements Policy {
       if (beyond < 0 || beyond >= slots.size) return;
       const ahead = (distance - 1) * RUN + run - 1 + (step < 0 ? RUN * RUN : 0);
       let s = slots.slotOf[beyond]!;
-      if (s < 0) {
+      if (s === 0) {
         const useless = this.estimator.ofCandidates(ahead) < this.sleepBelow;
         if (useless && ++this.candidates % this.options.explore !== 0) return;
         s = slots.take(beyond, ended + 1);
-      } else if (slots.flags[s]! & COASTING) return;
-      slots.ahead[s] = ahead;
-      slots.flags[s]! |= AHEAD;
-      slots.stay[s] = ended + this.options.stay;
+      } else if (slots.data[s + FLAGS]! & COASTING) return;
+      const { data } = slots;
+      data[s + PLACE] = ahead;
+      data[s + FLAGS]! |= AHEAD;
+      data[s + STAY] = ended + this.options.stay;
       sleep.wake(s);
     }
   }
 
   private isFresh(page: number, ended: number): boolean {
-    const { slotOf, size, fresh, last } = this.slots;
+    const { data, slotOf, size } = this.slots;
     if (page < 0 || page >= size) return false;
     const s = slotOf[page]!;
-    return s >= 0 && fresh[s] === 1 && last[s] === ended;
+    return s > 0 && data[s + FRESH] === 1 && data[s + LAST] === ended;
   }
 
   /** Predicts all that are awake; chooses, protects, or puts to sleep. */
   private select(kind: number, out: Uint32Array): number {
     const { slots, sleep, estimator, epoch, thresholds } = this;
-    const { page, flags, last, look } = slots;
+    const { data } = slots;
     let count = 0;
-    for (; count < this.coastingCount; count++) out[count] = page[this.coasting[count]!]!;
+    for (; count < this.coastingCount; count++) out[count] = data[this.coasting[count]! + PAGE]!;
     let awake = 0;
     for (let i = 0; i < sleep.count; i++) {
       const s = sleep.active[i]!;
-      const born = (flags[s]! & BORN) !== 0;
-      const since = epoch - last[s]!;
-      if (page[s]! >= slots.size || (!born && since > TRIAL)) {
+      const born = (data[s + FLAGS]! & BORN) !== 0;
+      const since = epoch - data[s + LAST]!;
+      if (data[s + PAGE]! >= slots.size || (!born && since > TRIAL)) {
         // What is known of a page that memory lost may be of use when it comes back.
-        if (born) flags[s]! &= ~(ACTIVE | AHEAD);
+        if (born) data[s + FLAGS]! &= ~(ACTIVE | AHEAD);
         else slots.release(s);
         continue;
       }
       const p = estimator.predict(s, epoch, kind);
-      slots.visited[s] = epoch;
-      if (p > thresholds[look[s]!]!) {
-        flags[s]! |= this.manner(s, p);
-        if (flags[s]! & CHOSEN) out[count++] = page[s]!;
+      data[s + VISITED] = epoch;
+      if (p > thresholds[data[s + LOOK]!]!) {
+        data[s + FLAGS]! |= this.manner(s, p);
+        if (data[s + FLAGS]! & CHOSEN) out[count++] = data[s + PAGE]!;
         if (this.coasts(s, p)) continue;
       } else if (born && p < this.sleepBelow && this.maySleep(s, since)) {
         this.awaitKinds(s);
@@ -320,13 +341,13 @@ class Adaptive implements Policy {
 
   /** How a page is chosen: with a look or without; a look that is cheaper by the risk of a fault protects it. */
   private manner(s: number, p: number): number {
-    const { left, counters, history, look } = this.slots;
+    const { data } = this.slots;
     // What the page did when its last outcome was 0, and the one before what the last is now.
-    const after = counters[s * COUNTERS + BY_RECENT + ((history[s]! << 1) & 3)]!;
-    const known = (after & 0xffff) > 1;
-    const decisive = p < this.lookBelow && (!known || after >>> 20 < this.thresholds[look[s]!]!);
-    if (left[s]! > 1 && !decisive) {
-      left[s]!--;
+    const after = data[s + BY_RECENT + ((data[s + HISTORY]! << 1) & 3)]!;
+    const known = (after & TRAININGS) > 1;
+    const decisive = p < this.lookBelow && (!known || after >> TO_12_BITS < this.thresholds[data[s + LOOK]!]!);
+    if (data[s + LEFT]! > 1 && !decisive) {
+      data[s + LEFT]!--;
       return CHOSEN;
     }
     return p < this.riskBelow ? DUE : CHOSEN | DUE;
@@ -334,10 +355,10 @@ class Adaptive implements Policy {
 
   /** Lets a chosen slot coast, if it is steady. */
   private coasts(s: number, p: number): boolean {
-    const { flags, history, counters } = this.slots;
-    const steady = p >= this.coastFrom && (history[s]! & 255) === 255;
-    if (!steady || flags[s]! & DUE || counters[s * COUNTERS]! >>> 20 < this.coastFrom) return false;
-    flags[s]! = (flags[s]! & ~(CHOSEN | ACTIVE)) | COASTING;
+    const { data } = this.slots;
+    const steady = p >= this.coastFrom && (data[s + HISTORY]! & 255) === 255;
+    if (!steady || data[s + FLAGS]! & DUE || data[s + ALL]! >> TO_12_BITS < this.coastFrom) return false;
+    data[s + FLAGS]! = (data[s + FLAGS]! & ~(CHOSEN | ACTIVE)) | COASTING;
     // It counts its epochs itself: the first is the one that begins.
     if (this.coastingCount === this.coasting.length) {
       this.coasting = grown(this.coasting, this.coastingCount + 1);
@@ -347,16 +368,16 @@ class Adaptive implements Policy {
   }
 
   private maySleep(s: number, since: number): boolean {
-    const { flags, stay } = this.slots;
-    return since > this.options.quiet && this.epoch > stay[s]! && (flags[s]! & LISTED) === 0;
+    const { data } = this.slots;
+    return since > this.options.quiet && this.epoch > data[s + STAY]! && (data[s + FLAGS]! & LISTED) === 0;
   }
 
   /** Lets a slot wait for the kinds of request that write it. */
   private awaitKinds(s: number): void {
-    const { counters } = this.slots;
+    const { data } = this.slots;
     for (let kind = 1; kind < KINDS; kind++) {
-      const value = counters[s * COUNTERS + BY_KIND + kind]!;
-      if ((value & 0xffff) > 0 && value >>> 20 > this.sleepBelow) this.sleep.await(s, kind);
+      const value = data[s + BY_KIND + kind]!;
+      if ((value & TRAININGS) > 0 && value >> TO_12_BITS > this.sleepBelow) this.sleep.await(s, kind);
     }
   }
 }

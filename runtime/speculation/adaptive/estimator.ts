@@ -5,10 +5,10 @@
  *     0  all outcomes of the page, which says how hot it is
  *     1  outcomes of the page after its last two outcomes
  *     2  outcomes of the page in requests of this kind
- *     3  all pages with as many epochs since their last write, and such gaps before it: periods, and runs that end
- *     4  all pages with such neighbours: which were written in the last epoch, and which of them were just started; or,
+ *     3  outcomes of the page so many epochs after its leader was started: sequences
+ *     4  all pages with as many epochs since their last write, and such gaps before it: periods, and runs that end
+ *     5  all pages with such neighbours: which were written in the last epoch, and which of them were just started; or,
  *        ahead of a run of pages that were just started, how far ahead: allocation that moves on, stacks, sweeps
- *     5  outcomes of the page so many epochs after its leader was started: sequences
  *
  *     p = squash(sum of weight[i] * stretch(counter[i]))           a counter that is hardly trained counts less
  *     weight[i] += rate * (outcome - p) * stretch(counter[i])
@@ -20,17 +20,30 @@
  *
  * @see Mahoney, Adaptive Weighing of Context Models for Lossless Data Compression, 2005
  */
-import { STRETCH, squash, trained, UNTRAINED } from './logistic.js';
+import { STRETCH, squash, TO_12_BITS, TRAININGS, trained } from './logistic.js';
 import {
   AHEAD,
+  ALL,
   BORN,
   BY_KIND,
   BY_LEADER,
   BY_RECENT,
   COASTING,
-  COUNTERS,
+  CONTEXT,
+  FLAGS,
+  FRESH,
+  GAP,
+  GAP_BEFORE,
+  HISTORY,
+  INPUT,
   INPUTS,
+  LAST,
+  LEADER,
+  PAGE,
+  PLACE,
+  PROBABILITY,
   type Slots,
+  STARTED,
 } from './slots.js';
 
 export interface EstimatorOptions {
@@ -44,11 +57,12 @@ export interface EstimatorOptions {
   boostFor: number;
 }
 
-/** Regions of the table that all pages share. */
+/** Regions of the counters that all pages share. */
 const GAPS = 0;
 const NEAR = GAPS + 1024;
 const FRONT = NEAR + 512;
-const SHARED = FRONT + 256;
+/** How many they are. */
+export const SHARED = FRONT + 256;
 
 const SETS = 8;
 /** Most outcomes that a counter of one page, or of all, remembers. */
@@ -62,22 +76,28 @@ const TRUSTED = 16;
 /** Outcomes from which on a page is well known. */
 const WELL_KNOWN = 8;
 
-const log2 = (n: number) => 31 - Math.clz32(n);
-
 export class Estimator {
-  private readonly shared = new Uint32Array(SHARED).fill(UNTRAINED);
   private readonly weights = new Int32Array(SETS * INPUTS).fill(FIRST_WEIGHT);
-  /** By set: outcomes that it was trained with. */
-  private readonly trainings = new Uint16Array(SETS);
+  /** By set: outcomes that it was trained with, and the rate of learning, in 1/2^18, that follows. */
+  private readonly trainings = new Int32Array(SETS);
+  private readonly speeds = new Int32Array(SETS);
+  /** By input: -1, or 0 where it does not count. */
+  private readonly masks: Int32Array;
+  /** By input: most outcomes that its counters remember. */
+  private readonly memories: Int32Array;
 
   constructor(
     private readonly slots: Slots,
     private readonly options: EstimatorOptions,
-  ) {}
+  ) {
+    this.masks = Int32Array.from({ length: INPUTS }, (_, i) => -((options.inputs >> i) & 1));
+    const own = OWN_MEMORY;
+    this.memories = Int32Array.of(options.memory, own, own, own, SHARED_MEMORY, SHARED_MEMORY);
+  }
 
   /** What pages at this place ahead of a run turned out to be, 12 bits. For candidates. */
-  ofCandidates(ahead: number): number {
-    return this.shared[FRONT + 2 * ahead]! >>> 20;
+  ofCandidates(place: number): number {
+    return this.slots.data[FRONT + 2 * place]! >> TO_12_BITS;
   }
 
   /**
@@ -85,101 +105,105 @@ export class Estimator {
    * {@link train}.
    */
   predict(s: number, epoch: number, kind: number): number {
-    const { counters, contexts, inputs } = this.slots;
-    const at = s * INPUTS;
-    this.look(s, epoch, kind);
-    const set = this.setOf(s);
+    const { data } = this.slots;
+    const { weights, masks } = this;
+    this.look(data, s, epoch, kind);
+    const from = setOf(data, s) * INPUTS;
     let dot = 0;
     for (let i = 0; i < INPUTS; i++) {
-      const context = contexts[at + i]!;
-      const value = i === 3 || i === 4 ? this.shared[context]! : counters[context]!;
-      const n = value & 0xffff;
-      let input = STRETCH[value >>> 20]!;
+      const value = data[data[s + CONTEXT + i]!]!;
+      const n = value & TRAININGS;
+      let input = STRETCH[value >> TO_12_BITS]! & masks[i]!;
       if (n < TRUSTED) input = (input * n) >> 4;
-      if (((this.options.inputs >> i) & 1) === 0) input = 0;
-      inputs[at + i] = input;
-      dot += (input * this.weights[set + i]!) >> 8;
+      data[s + INPUT + i] = input;
+      dot = (dot + ((input * weights[from + i]!) >> 8)) | 0;
     }
     const p = squash(dot >> 8);
-    this.slots.probability[s] = p;
+    data[s + PROBABILITY] = p;
     return p;
   }
 
   /** Learns from the outcome of the last prediction for a slot. */
   train(s: number, outcome: number): void {
-    const { counters, contexts, inputs, probability } = this.slots;
-    const { weights, shared, trainings } = this;
-    const { rate, boost, boostFor, memory } = this.options;
-    const at = s * INPUTS;
-    const set = this.setOf(s);
-    const n = trainings[set / INPUTS]!;
-    if (n < 65535) trainings[set / INPUTS] = n + 1;
-    const speed = 16 * rate + Math.floor((16 * boost * boostFor) / (boostFor + n));
-    const error = (((outcome << 12) - probability[s]!) * speed) >> 4;
+    const { data } = this.slots;
+    const { weights, memories } = this;
+    const set = setOf(data, s);
+    const from = set * INPUTS;
+    const error = (((outcome << 12) - data[s + PROBABILITY]!) * this.speedOf(set)) >> 4;
     for (let i = 0; i < INPUTS; i++) {
-      const weight = weights[set + i]! + ((inputs[at + i]! * error + 0x2000) >> 14);
-      weights[set + i] = Math.max(-MOST_WEIGHT, Math.min(MOST_WEIGHT, weight));
-      const context = contexts[at + i]!;
-      if (i === 3 || i === 4) shared[context] = trained(shared[context]!, outcome, SHARED_MEMORY);
-      else counters[context] = trained(counters[context]!, outcome, i === 0 ? memory : OWN_MEMORY);
+      const weight = (weights[from + i]! + ((data[s + INPUT + i]! * error + 0x2000) >> 14)) | 0;
+      weights[from + i] = weight > MOST_WEIGHT ? MOST_WEIGHT : weight < -MOST_WEIGHT ? -MOST_WEIGHT : weight;
+      const context = data[s + CONTEXT + i]!;
+      data[context] = trained(data[context]!, outcome, memories[i]!);
     }
   }
 
   /** Learns how hot a page is, of an outcome that nothing was predicted for. */
   trainHeat(s: number, outcome: number): void {
-    const { counters } = this.slots;
-    counters[s * COUNTERS] = trained(counters[s * COUNTERS]!, outcome, this.options.memory);
+    const { data } = this.slots;
+    data[s + ALL] = trained(data[s + ALL]!, outcome, this.options.memory);
+  }
+
+  /** The rate for a set, in 1/2^18, which is computed anew after each 16 trainings. */
+  private speedOf(set: number): number {
+    const { trainings, speeds } = this;
+    const n = trainings[set]!;
+    if (n < 65536) {
+      if ((n & 15) === 0) {
+        const { rate, boost, boostFor } = this.options;
+        speeds[set] = 16 * rate + Math.floor((16 * boost * boostFor) / (boostFor + n));
+      }
+      trainings[set] = n + 1;
+    }
+    return speeds[set]!;
   }
 
   /** Finds the six contexts of a slot. */
-  private look(s: number, epoch: number, kind: number): void {
-    const { contexts, flags, history, last, gap, gapBefore, fresh, ahead, page, leader, started } = this.slots;
-    const at = s * INPUTS;
-    const own = s * COUNTERS;
-    const born = flags[s]! & BORN ? 1 : 0;
-    const since = born ? epoch - last[s]! : 255;
-    const steps = Math.min(7, log2(since) + (since > 2 ? 1 : 0));
-    contexts[at] = own;
-    contexts[at + 1] = own + BY_RECENT + (history[s]! & 3);
-    contexts[at + 2] = own + BY_KIND + kind;
-    const g = gap[s]!;
-    contexts[at + 3] =
+  private look(data: Int32Array, s: number, epoch: number, kind: number): void {
+    const flags = data[s + FLAGS]!;
+    const born = flags & BORN ? 1 : 0;
+    const since = born ? epoch - data[s + LAST]! : 255;
+    const steps = since < 3 ? since - 1 : since >= 64 ? 7 : 32 - Math.clz32(since);
+    data[s + CONTEXT] = s + ALL;
+    data[s + CONTEXT + 1] = s + BY_RECENT + (data[s + HISTORY]! & 3);
+    data[s + CONTEXT + 2] = s + BY_KIND + kind;
+    const leader = data[s + LEADER]!;
+    const ago = leader === 0 ? 0 : Math.min(7, epoch - data[leader + STARTED]!);
+    // How long the page has been written in a row: 1, 2, more; or it was not written.
+    const row = since === 1 ? Math.min(3, epoch - data[s + STARTED]!) - 1 : 3;
+    data[s + CONTEXT + 3] = s + BY_LEADER + ago * 4 + row;
+    const gap = data[s + GAP]!;
+    const before = data[s + GAP_BEFORE]!;
+    data[s + CONTEXT + 4] =
       GAPS +
       steps * 128 +
-      Math.min(7, g < 3 ? g : 1 + log2(g)) * 16 +
-      (since === g ? 8 : 0) +
-      (since === gapBefore[s] ? 4 : 0) +
-      (g === gapBefore[s] ? 2 : 0) +
-      (since > g ? 1 : 0);
-    if (flags[s]! & AHEAD) {
-      flags[s]! &= ~AHEAD;
-      contexts[at + 4] = FRONT + 2 * ahead[s]! + born;
-    } else {
-      const sides = this.near(page[s]! - 1, epoch) * 3 + this.near(page[s]! + 1, epoch);
-      contexts[at + 4] = NEAR + sides * 32 + steps * 4 + fresh[s]! * 2 + born;
+      (gap < 3 ? gap : gap >= 64 ? 7 : 32 - Math.clz32(gap)) * 16 +
+      (since === gap ? 8 : 0) +
+      (since === before ? 4 : 0) +
+      (gap === before ? 2 : 0) +
+      (since > gap ? 1 : 0);
+    if (flags & AHEAD) {
+      data[s + FLAGS] = flags & ~AHEAD;
+      data[s + CONTEXT + 5] = FRONT + 2 * data[s + PLACE]! + born;
+      return;
     }
-    const lead = leader[s]!;
-    const ago = lead < 0 ? 0 : Math.min(7, epoch - started[lead]!);
-    // How long the page has been written in a row: 1, 2, more; or it was not written.
-    const row = since === 1 ? Math.min(3, epoch - started[s]!) - 1 : 3;
-    contexts[at + 5] = own + BY_LEADER + ago * 4 + row;
+    const page = data[s + PAGE]!;
+    const sides = this.near(data, page - 1, epoch) * 3 + this.near(data, page + 1, epoch);
+    data[s + CONTEXT + 5] = NEAR + sides * 32 + steps * 4 + data[s + FRESH]! * 2 + born;
   }
 
   /** Whether a neighbour was written in the epoch that ended: 0 no, 1 yes, 2 after several without. */
-  private near(page: number, epoch: number): number {
-    const { slotOf, size, flags, last, fresh } = this.slots;
-    if (page < 0 || page >= size) return 0;
-    const s = slotOf[page]!;
-    if (s < 0) return 0;
-    if (flags[s]! & COASTING) return 1;
-    if (last[s] !== epoch - 1 || (flags[s]! & BORN) === 0) return 0;
-    return 1 + fresh[s]!;
-  }
-
-  private setOf(s: number): number {
-    const { history, counters } = this.slots;
-    const known = (counters[s * COUNTERS]! & 0xffff) > WELL_KNOWN ? 4 : 0;
-    return INPUTS * ((history[s]! & 3) + known);
+  private near(data: Int32Array, page: number, epoch: number): number {
+    if (page < 0 || page >= this.slots.size) return 0;
+    const s = this.slots.slotOf[page]!;
+    if (s === 0) return 0;
+    const flags = data[s + FLAGS]!;
+    if (flags & COASTING) return 1;
+    if (data[s + LAST] !== epoch - 1 || (flags & BORN) === 0) return 0;
+    return 1 + data[s + FRESH]!;
   }
 }
 
+function setOf(data: Int32Array, s: number): number {
+  return (data[s + HISTORY]! & 3) + ((data[s + ALL]! & TRAININGS) > WELL_KNOWN ? 4 : 0);
+}

@@ -14,7 +14,7 @@
  * to sleep again, so that no slot is in two buckets: LISTED says so.
  */
 import { grown } from '../page-list.js';
-import { ACTIVE, COASTING, KINDS, LISTED, type Slots } from './slots.js';
+import { ACTIVE, COASTING, FLAGS, GAP, KINDS, LISTED, NEXT, NEXT_OF_KIND, type Slots, WAITS } from './slots.js';
 
 const BUCKETS = 64;
 const DORMANT = 2 ** 11;
@@ -23,28 +23,28 @@ export class Sleep {
   /** The slots to visit: the first `count`. */
   active = new Int32Array(64);
   count = 0;
-  private readonly wheel = new Int32Array(BUCKETS).fill(-1);
-  private readonly ofKind = new Int32Array(KINDS).fill(-1);
+  private readonly wheel = new Int32Array(BUCKETS);
+  private readonly ofKind = new Int32Array(KINDS);
 
   constructor(private readonly slots: Slots) {}
 
   wake(s: number): void {
-    const { flags } = this.slots;
-    if (flags[s]! & (ACTIVE | COASTING)) return;
-    flags[s]! |= ACTIVE;
+    const { data } = this.slots;
+    if (data[s + FLAGS]! & (ACTIVE | COASTING)) return;
+    data[s + FLAGS]! |= ACTIVE;
     if (this.count === this.active.length) this.active = grown(this.active, this.count + 1);
     this.active[this.count++] = s;
   }
 
   /** Wakes whose time has come. @param ended epoch that ends */
   turn(ended: number): void {
-    const { next, flags } = this.slots;
+    const { data } = this.slots;
     const bucket = ended % BUCKETS;
     let s = this.wheel[bucket]!;
-    this.wheel[bucket] = -1;
-    while (s >= 0) {
-      const after = next[s]!;
-      flags[s]! &= ~LISTED;
+    this.wheel[bucket] = 0;
+    while (s > 0) {
+      const after = data[s + NEXT]!;
+      data[s + FLAGS]! &= ~LISTED;
       this.wake(s);
       s = after;
     }
@@ -52,12 +52,12 @@ export class Sleep {
 
   /** Wakes what waits for a kind. */
   request(kind: number): void {
-    const { nextOfKind, waits } = this.slots;
+    const { data } = this.slots;
     let s = this.ofKind[kind]!;
-    this.ofKind[kind] = -1;
-    while (s >= 0) {
-      const after = nextOfKind[s * KINDS + kind]!;
-      waits[s]! &= ~(1 << kind);
+    this.ofKind[kind] = 0;
+    while (s > 0) {
+      const after = data[s + NEXT_OF_KIND + kind]!;
+      data[s + WAITS]! &= ~(1 << kind);
       this.wake(s);
       s = after;
     }
@@ -69,23 +69,23 @@ export class Sleep {
    * @param epoch that begins @param since epochs from its last write to that one
    */
   sleep(s: number, epoch: number, since: number): void {
-    const { next, flags, gap } = this.slots;
-    flags[s]! &= ~ACTIVE;
+    const { data } = this.slots;
+    data[s + FLAGS]! &= ~ACTIVE;
     if (since >= DORMANT) return;
     let epochs = Math.min(BUCKETS - 1, since >> 2);
-    if (gap[s]! > since) epochs = Math.min(epochs, gap[s]! - since - 1);
+    if (data[s + GAP]! > since) epochs = Math.min(epochs, data[s + GAP]! - since - 1);
     const bucket = (epoch + epochs) % BUCKETS;
-    next[s] = this.wheel[bucket]!;
+    data[s + NEXT] = this.wheel[bucket]!;
     this.wheel[bucket] = s;
-    flags[s]! |= LISTED;
+    data[s + FLAGS]! |= LISTED;
   }
 
   /** Lets a slot wait for a kind. */
   await(s: number, kind: number): void {
-    const { nextOfKind, waits } = this.slots;
-    if ((waits[s]! >> kind) & 1) return;
-    waits[s]! |= 1 << kind;
-    nextOfKind[s * KINDS + kind] = this.ofKind[kind]!;
+    const { data } = this.slots;
+    if ((data[s + WAITS]! >> kind) & 1) return;
+    data[s + WAITS]! |= 1 << kind;
+    data[s + NEXT_OF_KIND + kind] = this.ofKind[kind]!;
     this.ofKind[kind] = s;
   }
 }
