@@ -57,7 +57,6 @@ import {
   LAST,
   LEADER,
   LEFT,
-  LISTED,
   LOOK,
   PAGE,
   PLACE,
@@ -79,9 +78,9 @@ export interface AdaptiveOptions extends EstimatorOptions {
   idle: number;
   /** Probability from which on a steady page coasts. Default 0.96875; 1 turns it off. */
   coast: number;
-  /** Epochs without a write before a page may sleep. Default 8. */
+  /** Epochs without a write before a page may sleep. Default 3. */
   quiet: number;
-  /** Epochs that a page stays awake that a neighbour or leader woke. Default 6. */
+  /** Epochs that a page stays awake that a neighbour or leader woke. Default 14. */
   stay: number;
   /** Unknown neighbours are tried one time in so many, where they have proved useless. Default 16. */
   explore: number;
@@ -250,7 +249,12 @@ class Adaptive implements Policy {
     if (lead === 0 || data[s + TRUST] === 0) {
       // One of the last four, by turns.
       const other = this.recent[(this.recentAt + RECENT - 1 - (this.turns++ % 4)) % RECENT]!;
-      if (other > 0 && other !== s && data[other + STARTED]! < ended && ended - data[other + STARTED]! < LEAD) {
+      if (
+        other > 0 &&
+        other !== s &&
+        data[other + STARTED]! < ended &&
+        ended - data[other + STARTED]! < LEAD
+      ) {
         data[s + LEADER] = other;
         data[s + TRUST] = 2;
         data[other + FOLLOWER + (s % FOLLOWERS)] = s;
@@ -285,11 +289,13 @@ class Adaptive implements Policy {
       if (beyond < 0 || beyond >= slots.size) return;
       const ahead = (distance - 1) * RUN + run - 1 + (step < 0 ? RUN * RUN : 0);
       let s = slots.slotOf[beyond]!;
-      if (s === 0) {
-        const useless = this.estimator.ofCandidates(ahead) < this.sleepBelow;
+      const flags = s > 0 ? slots.data[s + FLAGS]! : 0;
+      if (flags & COASTING) return;
+      if ((flags & ACTIVE) === 0) {
+        const useless = this.estimator.ofNeighbours(ahead, s > 0 ? 1 : 0) < this.sleepBelow;
         if (useless && ++this.candidates % this.options.explore !== 0) return;
-        s = slots.take(beyond, ended + 1);
-      } else if (slots.data[s + FLAGS]! & COASTING) return;
+        if (s === 0) s = slots.take(beyond, ended + 1);
+      }
       const { data } = slots;
       data[s + PLACE] = ahead;
       data[s + FLAGS]! |= AHEAD;
@@ -345,7 +351,8 @@ class Adaptive implements Policy {
     // What the page did when its last outcome was 0, and the one before what the last is now.
     const after = data[s + BY_RECENT + ((data[s + HISTORY]! << 1) & 3)]!;
     const known = (after & TRAININGS) > 1;
-    const decisive = p < this.lookBelow && (!known || after >> TO_12_BITS < this.thresholds[data[s + LOOK]!]!);
+    const decisive =
+      p < this.lookBelow && (!known || after >> TO_12_BITS < this.thresholds[data[s + LOOK]!]!);
     if (data[s + LEFT]! > 1 && !decisive) {
       data[s + LEFT]!--;
       return CHOSEN;
@@ -369,7 +376,7 @@ class Adaptive implements Policy {
 
   private maySleep(s: number, since: number): boolean {
     const { data } = this.slots;
-    return since > this.options.quiet && this.epoch > data[s + STAY]! && (data[s + FLAGS]! & LISTED) === 0;
+    return since > this.options.quiet && this.epoch > data[s + STAY]!;
   }
 
   /** Lets a slot wait for the kinds of request that write it. */
@@ -388,8 +395,8 @@ export function adaptive(options?: Partial<AdaptiveOptions>): PolicyMaker {
     looks: whole(5, 0, 7),
     idle: whole(4, 1, 1000),
     coast: between(0.96875, 0, 1),
-    quiet: whole(8, 1, 1000),
-    stay: whole(6, 0, 1000),
+    quiet: whole(3, 1, 1000),
+    stay: whole(14, 0, 1000),
     explore: whole(16, 1, 1000),
     memory: whole(250, 1, 1000),
     inputs: whole(63, 0, 63),

@@ -95,9 +95,9 @@ export class Estimator {
     this.memories = Int32Array.of(options.memory, own, own, own, SHARED_MEMORY, SHARED_MEMORY);
   }
 
-  /** What pages at this place ahead of a run turned out to be, 12 bits. For candidates. */
-  ofCandidates(place: number): number {
-    return this.slots.data[FRONT + 2 * place]! >> TO_12_BITS;
+  /** How often pages at this place ahead of a run were written, 12 bits. @param born 1 of pages that were ever written, or 0 */
+  ofNeighbours(place: number, born: number): number {
+    return this.slots.data[FRONT + 2 * place + born]! >> TO_12_BITS;
   }
 
   /**

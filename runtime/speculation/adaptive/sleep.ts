@@ -1,22 +1,32 @@
 /**
  * Who is visited at a checkpoint. Pages that will hardly be written sleep, and cost nothing until something wakes them:
  *
- *     the wheel      64 buckets, one a checkpoint: a page sleeps for a quarter of the time since its last write, at
- *                    most 63 epochs, and not past the epoch in which its last gap would end
+ *     the wheel      256 buckets, one a checkpoint: a page sleeps until its last gap would end again, or as long
+ *                    as it has not been written, if that is longer; at most 255 epochs
  *     its kind       a page that some kind of request writes waits for the next request of that kind, too
  *     its leader     the page that is usually started before it
  *     its neighbours a page beside it was started
  *     a fault
  *
  * A page that was not written for 2^11 epochs leaves the wheel, and waits for the others.
- *
- * A slot that wakes early stays in its bucket, where it is found awake and struck out. Until then it may not go
- * to sleep again, so that no slot is in two buckets: LISTED says so.
  */
 import { grown } from '../page-list.js';
-import { ACTIVE, COASTING, FLAGS, GAP, KINDS, LISTED, NEXT, NEXT_OF_KIND, type Slots, WAITS } from './slots.js';
+import {
+  ACTIVE,
+  BUCKET,
+  COASTING,
+  FLAGS,
+  GAP,
+  KINDS,
+  LISTED,
+  NEXT,
+  NEXT_OF_KIND,
+  PREVIOUS,
+  type Slots,
+  WAITS,
+} from './slots.js';
 
-const BUCKETS = 64;
+const BUCKETS = 256;
 const DORMANT = 2 ** 11;
 
 export class Sleep {
@@ -30,8 +40,10 @@ export class Sleep {
 
   wake(s: number): void {
     const { data } = this.slots;
-    if (data[s + FLAGS]! & (ACTIVE | COASTING)) return;
-    data[s + FLAGS]! |= ACTIVE;
+    const flags = data[s + FLAGS]!;
+    if (flags & (ACTIVE | COASTING)) return;
+    if (flags & LISTED) this.strike(s);
+    data[s + FLAGS] = (flags & ~LISTED) | ACTIVE;
     if (this.count === this.active.length) this.active = grown(this.active, this.count + 1);
     this.active[this.count++] = s;
   }
@@ -39,15 +51,22 @@ export class Sleep {
   /** Wakes whose time has come. @param ended epoch that ends */
   turn(ended: number): void {
     const { data } = this.slots;
-    const bucket = ended % BUCKETS;
-    let s = this.wheel[bucket]!;
-    this.wheel[bucket] = 0;
+    let s = this.wheel[ended % BUCKETS]!;
     while (s > 0) {
       const after = data[s + NEXT]!;
-      data[s + FLAGS]! &= ~LISTED;
       this.wake(s);
       s = after;
     }
+  }
+
+  /** Takes a slot out of its bucket. */
+  private strike(s: number): void {
+    const { data } = this.slots;
+    const previous = data[s + PREVIOUS]!;
+    const next = data[s + NEXT]!;
+    if (previous > 0) data[previous + NEXT] = next;
+    else this.wheel[data[s + BUCKET]!] = next;
+    if (next > 0) data[next + PREVIOUS] = previous;
   }
 
   /** Wakes what waits for a kind. */
@@ -64,7 +83,7 @@ export class Sleep {
   }
 
   /**
-   * Puts a slot to sleep; the caller takes it out of `active`. It must not be LISTED.
+   * Puts a slot to sleep; the caller takes it out of `active`.
    *
    * @param epoch that begins @param since epochs from its last write to that one
    */
@@ -72,10 +91,14 @@ export class Sleep {
     const { data } = this.slots;
     data[s + FLAGS]! &= ~ACTIVE;
     if (since >= DORMANT) return;
-    let epochs = Math.min(BUCKETS - 1, since >> 2);
-    if (data[s + GAP]! > since) epochs = Math.min(epochs, data[s + GAP]! - since - 1);
+    const gap = data[s + GAP]!;
+    const epochs = Math.min(BUCKETS - 1, gap > since ? gap - since - 1 : since);
     const bucket = (epoch + epochs) % BUCKETS;
-    data[s + NEXT] = this.wheel[bucket]!;
+    const first = this.wheel[bucket]!;
+    data[s + BUCKET] = bucket;
+    data[s + PREVIOUS] = 0;
+    data[s + NEXT] = first;
+    if (first > 0) data[first + PREVIOUS] = s;
     this.wheel[bucket] = s;
     data[s + FLAGS]! |= LISTED;
   }

@@ -6,7 +6,7 @@
  *     data    [ shared counters | slot: fields, contexts, inputs, counters, lists | slot | ...
  *     page ──slotOf──> offset
  *
- * 416 bytes a known page, and four for each page of memory. A slot whose page was written is kept for good; a candidate that is
+ * 424 bytes a known page, and four for each page of memory. A slot whose page was written is kept for good; a candidate that is
  * not written after all gives its slot back.
  */
 import { grown } from '../page-list.js';
@@ -59,8 +59,11 @@ export const BY_LEADER = BY_KIND + KINDS;
 /** Where the flag AHEAD is set: how far, of how long a run, in which direction. */
 export const PLACE = BY_LEADER + 32;
 export const FOLLOWER = PLACE + 1;
-/** Next slot of the bucket, or of those that are free; kinds that are waited for, a bit each; next slot for each. */
-export const NEXT = FOLLOWER + FOLLOWERS;
+/** Where the flag LISTED is set: the bucket, and the slots beside this one in it. NEXT is also that of free slots. */
+export const BUCKET = FOLLOWER + FOLLOWERS;
+export const PREVIOUS = BUCKET + 1;
+export const NEXT = PREVIOUS + 1;
+/** Kinds that are waited for, a bit each, and for each the next slot that does. */
 export const WAITS = NEXT + 1;
 export const NEXT_OF_KIND = WAITS + 1;
 const FIELDS = NEXT_OF_KIND + KINDS;

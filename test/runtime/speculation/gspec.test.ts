@@ -141,7 +141,15 @@ test('every combination of options does what a plain implementation does', () =>
     for (const parents of ['tournament', 'roulette'] as const) {
       for (const crossover of ['single-point', 'uniform'] as const) {
         for (const bestIsParent of [true, false]) {
-          const options = { population, parents, crossover, bestIsParent, mutation: 0.02, newPage: 0.2, missCost: 5.5 };
+          const options = {
+            population,
+            parents,
+            crossover,
+            bestIsParent,
+            mutation: 0.02,
+            newPage: 0.2,
+            missCost: 5.5,
+          };
           for (const trace of [phaseTrace(seed), hotTrace(seed), randomTrace(seed)]) {
             const all = { ...options, seed: seed++ };
             assert.is(replay(trace, gspec(all), COSTS).hash, replay(trace, plainly(all), COSTS).hash);
