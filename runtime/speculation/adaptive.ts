@@ -44,6 +44,7 @@ import {
   BY_RECENT,
   CHOSEN,
   COASTING,
+  CONTEXT,
   DUE,
   FAULTED,
   FLAGS,
@@ -76,6 +77,13 @@ export interface AdaptiveOptions extends EstimatorOptions {
   looks: number;
   /** Epochs that a page which was seen unwritten is expected to stay so. Default 4. */
   idle: number;
+  /**
+   * A chosen page that is probably not written is looked at every doubt * compare / fault epochs at the least: at 16 times the
+   * compare, every 18. Default 300.
+   */
+  doubt: number;
+  /** Outcomes of a page, of each two before, that are looked at before its schedule counts. Default 6. */
+  curious: number;
   /** Probability from which on a steady page coasts. Default 0.96875; 1 turns it off. */
   coast: number;
   /** Epochs without a write before a page may sleep. Default 3. */
@@ -93,8 +101,13 @@ const RUN = 8;
 const LEAD = 7;
 /** Epochs that a candidate has to prove itself. */
 const TRIAL = 4;
+const FIRST_TRUST = 2;
 const MOST_TRUST = 7;
+/** The slots started last; and how many of them are tried as leaders. */
 const RECENT = 8;
+const TRIED = 4;
+/** Outcomes from which on a situation is known. */
+const NEW_TO_ALL = 8;
 
 class Adaptive implements Policy {
   readonly name = 'adaptive';
@@ -121,6 +134,7 @@ class Adaptive implements Policy {
   private readonly riskBelow: number;
   private readonly sleepBelow: number;
   private readonly lookBelow: number;
+  private readonly doubtful: number;
   private readonly coastFrom: number;
 
   constructor(
@@ -132,6 +146,7 @@ class Adaptive implements Policy {
     this.thresholds = Int32Array.from({ length: 8 }, (_, g) => ratio(copy + compare / 2 ** g));
     this.riskBelow = ratio(copy + compare);
     this.sleepBelow = ratio(copy / 4);
+    this.doubtful = Math.max(1, Math.floor((options.doubt * compare) / fault));
     this.lookBelow = 4096 - Math.floor((4096 * compare) / (copy * options.idle));
     this.coastFrom = Math.floor(4096 * options.coast);
   }
@@ -216,7 +231,8 @@ class Adaptive implements Policy {
     const { data } = this.slots;
     if (outcome) data[s + LOOK] = Math.min(this.options.looks, data[s + LOOK]! + 1);
     else if (data[s + PROBABILITY]! >= 2048) data[s + LOOK] = Math.max(0, data[s + LOOK]! - 2);
-    data[s + LEFT] = 1 << data[s + LOOK]!;
+    // Odd, so that looks do not always meet the same half of a period.
+    data[s + LEFT] = Math.max(1, (1 << data[s + LOOK]!) - 1);
   }
 
   private written(s: number, ended: number): void {
@@ -246,23 +262,25 @@ class Adaptive implements Policy {
       if (ago >= 1 && ago < LEAD) data[s + TRUST] = Math.min(MOST_TRUST, data[s + TRUST]! + 1);
       else if (data[s + TRUST]! > 0) data[s + TRUST]!--;
     }
-    if (lead === 0 || data[s + TRUST] === 0) {
-      // One of the last four, by turns.
-      const other = this.recent[(this.recentAt + RECENT - 1 - (this.turns++ % 4)) % RECENT]!;
-      if (
-        other > 0 &&
-        other !== s &&
-        data[other + STARTED]! < ended &&
-        ended - data[other + STARTED]! < LEAD
-      ) {
-        data[s + LEADER] = other;
-        data[s + TRUST] = 2;
-        data[other + FOLLOWER + (s % FOLLOWERS)] = s;
-        data.fill(UNTRAINED, s + BY_LEADER, s + PLACE);
-      }
-    }
+    if (lead === 0 || data[s + TRUST] === 0) this.follow(s, ended);
     data[s + STARTED] = ended;
     this.starting[this.startingCount++ % RECENT] = s;
+  }
+
+  /** Finds a leader among the slots that were started last: by turns, so that each is tried in time. */
+  private follow(s: number, ended: number): void {
+    const { data } = this.slots;
+    const turn = this.turns++;
+    for (let i = 0; i < TRIED; i++) {
+      const other = this.recent[(this.recentAt + RECENT - 1 - ((turn + i) % TRIED)) % RECENT]!;
+      const ago = ended - data[other + STARTED]!;
+      if (other === 0 || other === s || ago < 1 || ago >= LEAD) continue;
+      data[s + LEADER] = other;
+      data[s + TRUST] = FIRST_TRUST;
+      data[other + FOLLOWER + (data[s + PAGE]! % FOLLOWERS)] = s;
+      data.fill(UNTRAINED, s + BY_LEADER, s + PLACE);
+      return;
+    }
   }
 
   /** Wakes what may follow a fresh page. */
@@ -353,7 +371,12 @@ class Adaptive implements Policy {
     const known = (after & TRAININGS) > 1;
     const decisive =
       p < this.lookBelow && (!known || after >> TO_12_BITS < this.thresholds[data[s + LOOK]!]!);
-    if (data[s + LEFT]! > 1 && !decisive) {
+    // Where little is known, of the page or of all pages, anything that is seen teaches much.
+    const here = data[s + BY_RECENT + (data[s + HISTORY]! & 3)]!;
+    const curious =
+      (here & TRAININGS) < this.options.curious || (data[data[s + CONTEXT + 4]!]! & TRAININGS) < NEW_TO_ALL;
+    if (p < 2048 && data[s + LEFT]! > this.doubtful) data[s + LEFT] = this.doubtful;
+    if (data[s + LEFT]! > 1 && !decisive && !curious) {
       data[s + LEFT]!--;
       return CHOSEN;
     }
@@ -366,7 +389,8 @@ class Adaptive implements Policy {
     const steady = p >= this.coastFrom && (data[s + HISTORY]! & 255) === 255;
     if (!steady || data[s + FLAGS]! & DUE || data[s + ALL]! >> TO_12_BITS < this.coastFrom) return false;
     data[s + FLAGS]! = (data[s + FLAGS]! & ~(CHOSEN | ACTIVE)) | COASTING;
-    // It counts its epochs itself: the first is the one that begins.
+    // Which counts its epochs itself, this one too.
+    data[s + LEFT]!++;
     if (this.coastingCount === this.coasting.length) {
       this.coasting = grown(this.coasting, this.coastingCount + 1);
     }
@@ -393,6 +417,8 @@ class Adaptive implements Policy {
 export function adaptive(options?: Partial<AdaptiveOptions>): PolicyMaker {
   const checked = checkOptions<AdaptiveOptions>('adaptive', options, {
     looks: whole(5, 0, 7),
+    curious: whole(6, 0, 30),
+    doubt: whole(300, 1, 2 ** 20),
     idle: whole(4, 1, 1000),
     coast: between(0.96875, 0, 1),
     quiet: whole(3, 1, 1000),
@@ -401,8 +427,8 @@ export function adaptive(options?: Partial<AdaptiveOptions>): PolicyMaker {
     memory: whole(250, 1, 1000),
     inputs: whole(63, 0, 63),
     rate: whole(1, 0, 64),
-    boost: whole(10, 0, 64),
-    boostFor: whole(2000, 1, 65535),
+    boost: whole(30, 0, 64),
+    boostFor: whole(300, 1, 65535),
   });
   return (costs) => {
     checkCosts(costs);

@@ -72,7 +72,8 @@ const SHARED_MEMORY = 400;
 const FIRST_WEIGHT = 19660;
 const MOST_WEIGHT = 2 ** 19 - 1;
 /** A counter trained less often than this counts in part. */
-const TRUSTED = 16;
+
+const TRUSTED = 8;
 /** Outcomes from which on a page is well known. */
 const WELL_KNOWN = 8;
 
@@ -114,7 +115,7 @@ export class Estimator {
       const value = data[data[s + CONTEXT + i]!]!;
       const n = value & TRAININGS;
       let input = STRETCH[value >> TO_12_BITS]! & masks[i]!;
-      if (n < TRUSTED) input = (input * n) >> 4;
+      if (n < TRUSTED) input = (input * n) >> 3;
       data[s + INPUT + i] = input;
       dot = (dot + ((input * weights[from + i]!) >> 8)) | 0;
     }
