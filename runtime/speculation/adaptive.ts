@@ -67,6 +67,8 @@ import {
   STAY,
   TRUST,
   VISITED,
+  WAITS,
+  WRITERS,
 } from './adaptive/slots.js';
 import { between, checkCosts, checkOptions, whole } from './options.js';
 import { grown } from './page-list.js';
@@ -106,6 +108,8 @@ const MOST_TRUST = 7;
 /** The slots started last; and how many of them are tried as leaders. */
 const RECENT = 8;
 const TRIED = 4;
+/** Outcomes from which on a kind is known. */
+const KNOWN_KIND = 4;
 /** Outcomes from which on a situation is known. */
 const NEW_TO_ALL = 8;
 
@@ -127,8 +131,9 @@ class Adaptive implements Policy {
   private startingCount = 0;
   private candidates = 0;
   private turns = 0;
-  /** The epoch that begins. */
+  /** The epoch that begins, and the kind of its request. */
   private epoch = 0;
+  private kind = 0;
   /** 12-bit probabilities: above the threshold of its schedule a page is chosen; below, a look is a fault's risk. */
   private readonly thresholds: Int32Array;
   private readonly riskBelow: number;
@@ -169,6 +174,7 @@ class Adaptive implements Policy {
     for (let i = 0; i < this.freshCount; i++) this.spread(this.fresh[i]!, ended);
     const kind = epoch.kind > 0 ? 1 + ((epoch.kind - 1) % (KINDS - 1)) : 0;
     sleep.request(kind);
+    this.kind = kind;
     this.epoch = ended + 1;
     return this.select(kind, out);
   }
@@ -250,6 +256,7 @@ class Adaptive implements Policy {
       this.fresh[this.freshCount++] = s;
     }
     data[s + LAST] = ended;
+    data[s + WRITERS]! |= 1 << this.kind;
     data[s + FLAGS]! |= BORN;
   }
 
@@ -352,7 +359,7 @@ class Adaptive implements Policy {
         data[s + FLAGS]! |= this.manner(s, p);
         if (data[s + FLAGS]! & CHOSEN) out[count++] = data[s + PAGE]!;
         if (this.coasts(s, p)) continue;
-      } else if (born && p < this.sleepBelow && this.maySleep(s, since)) {
+      } else if (born && p < this.sleepBelow && this.maySleep(s, since, kind)) {
         this.awaitKinds(s);
         sleep.sleep(s, epoch, since);
         continue;
@@ -398,17 +405,22 @@ class Adaptive implements Policy {
     return true;
   }
 
-  private maySleep(s: number, since: number): boolean {
+  /** A page that this kind of request is known not to write need not be quiet: its own kinds will wake it. */
+  private maySleep(s: number, since: number, kind: number): boolean {
     const { data } = this.slots;
+    if (kind > 0 && (data[s + BY_KIND + kind]! & TRAININGS) >= KNOWN_KIND) return true;
     return since > this.options.quiet && this.epoch > data[s + STAY]!;
   }
 
   /** Lets a slot wait for the kinds of request that write it. */
   private awaitKinds(s: number): void {
     const { data } = this.slots;
-    for (let kind = 1; kind < KINDS; kind++) {
-      const value = data[s + BY_KIND + kind]!;
-      if ((value & TRAININGS) > 0 && value >> TO_12_BITS > this.sleepBelow) this.sleep.await(s, kind);
+    // All but kind 0, which says nothing.
+    let kinds = data[s + WRITERS]! & ~data[s + WAITS]! & ~1;
+    while (kinds !== 0) {
+      const kind = 31 - Math.clz32(kinds);
+      kinds &= ~(1 << kind);
+      if (data[s + BY_KIND + kind]! >> TO_12_BITS > this.sleepBelow) this.sleep.await(s, kind);
     }
   }
 }

@@ -127,10 +127,11 @@ export class Estimator {
   /** Learns from the outcome of the last prediction for a slot. */
   train(s: number, outcome: number): void {
     const { data } = this.slots;
+    const miss = (outcome << 12) - data[s + PROBABILITY]!;
     const { weights, memories } = this;
     const set = setOf(data, s);
     const from = set * INPUTS;
-    const error = (((outcome << 12) - data[s + PROBABILITY]!) * this.speedOf(set)) >> 4;
+    const error = (miss * this.speedOf(set)) >> 4;
     for (let i = 0; i < INPUTS; i++) {
       const weight = (weights[from + i]! + ((data[s + INPUT + i]! * error + 0x2000) >> 14)) | 0;
       weights[from + i] = weight > MOST_WEIGHT ? MOST_WEIGHT : weight < -MOST_WEIGHT ? -MOST_WEIGHT : weight;

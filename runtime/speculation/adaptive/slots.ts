@@ -6,7 +6,7 @@
  *     data    [ shared counters | slot: fields, contexts, inputs, counters, lists | slot | ...
  *     page ──slotOf──> offset
  *
- * 424 bytes a known page, and four for each page of memory. A slot whose page was written is kept for good; a candidate that is
+ * 428 bytes a known page, and four for each page of memory. A slot whose page was written is kept for good; a candidate that is
  * not written after all gives its slot back.
  */
 import { grown } from '../page-list.js';
@@ -63,8 +63,9 @@ export const FOLLOWER = PLACE + 1;
 export const BUCKET = FOLLOWER + FOLLOWERS;
 export const PREVIOUS = BUCKET + 1;
 export const NEXT = PREVIOUS + 1;
-/** Kinds that are waited for, a bit each, and for each the next slot that does. */
-export const WAITS = NEXT + 1;
+/** Kinds that ever wrote the page, and kinds that are waited for, a bit each; for each the next slot that waits for it. */
+export const WRITERS = NEXT + 1;
+export const WAITS = WRITERS + 1;
 export const NEXT_OF_KIND = WAITS + 1;
 const FIELDS = NEXT_OF_KIND + KINDS;
 
