@@ -9,8 +9,10 @@
  *
  * P comes from adaptive/estimator.ts. It learns from outcomes, and those of chosen pages have a price. They are looked at
  *
- * - on schedule: every 2^g epochs, where g grows with each look that finds a page written, up to `looks`, and
- *   falls by two when a page was not written although that was probable;
+ * - on schedule: every 2^g - 1 epochs, where g grows with each look that finds a page written, up to `looks`, and
+ *   falls by two when a page was not written although that was probable; more often where it is improbable (`doubt`);
+ * - at once, where little is known: the page was seen less than `curious` times after such outcomes, or any page was
+ *   hardly ever seen after such a gap;
  * - at once, where the answer is worth it: if the page, once seen unwritten, would not be chosen any more, and
  *   (1 - P) * idle * copy > compare, with `idle` the epochs that such a page stays unwritten.
  *
@@ -75,13 +77,13 @@ import { grown } from './page-list.js';
 import type { Costs, Epoch, Policy, PolicyMaker } from './types.js';
 
 export interface AdaptiveOptions extends EstimatorOptions {
-  /** Chosen pages are looked at every 2^looks epochs at the least. Default 5. */
+  /** Chosen pages are looked at every 2^looks - 1 epochs at the least. Default 5. */
   looks: number;
   /** Epochs that a page which was seen unwritten is expected to stay so. Default 4. */
   idle: number;
   /**
-   * A chosen page that is probably not written is looked at every doubt * compare / fault epochs at the least: at 16 times the
-   * compare, every 18. Default 300.
+   * A chosen page that is probably not written is looked at every doubt * compare / fault epochs at the least: every 18, where
+   * a fault costs 16 comparisons. Default 300.
    */
   doubt: number;
   /** Outcomes of a page, of each two before, that are looked at before its schedule counts. Default 6. */

@@ -47,11 +47,14 @@ import {
 } from './slots.js';
 
 export interface EstimatorOptions {
-  /** Outcomes that the counter of all outcomes of a page remembers. */
+  /** Outcomes that the counter of all outcomes of a page remembers. Default 250. */
   memory: number;
-  /** Inputs that count: bit i for input i. */
+  /** Inputs that count: bit i for input i. Default 63, all. */
   inputs: number;
-  /** Rate of learning, in 1/2^14; `boost` is added at first, and half of it after `boostFor` outcomes. */
+  /**
+   * Rate of learning, in 1/2^14, default 1; `boost` is added at first, default 30, and half of it after `boostFor` outcomes, default
+   * 300.
+   */
   rate: number;
   boost: number;
   boostFor: number;
