@@ -1,7 +1,7 @@
 /**
  * What each policy gains on each trace, and what it takes to decide: the tables of docs/speculation.md.
  *
- *     node dist/bench/traces/report.js [--traces folder] [--epochs 2000] [--faults 8,35,75] [--compare 0.5] [--without]
+ *     node dist/bench/traces/report.js [--traces folder] [--epochs 2000] [--seed 1] [--faults 8,35,75] [--compare 0.5] [--without]
  *
  * Replays the traces of a folder (of record-by-comparison.js, or from elsewhere) and the synthetic ones. Shares are of what the oracle
  * gains over no speculation, in percent; a negative one means that speculating cost more than it gained. Times are of
@@ -25,6 +25,7 @@ const { values } = parseArgs({
   options: {
     traces: { type: 'string' },
     epochs: { type: 'string', default: '2000' },
+    seed: { type: 'string', default: '1' },
     faults: { type: 'string', default: '8,35,75' },
     compare: { type: 'string', default: '0.5' },
     without: { type: 'boolean', default: false },
@@ -42,7 +43,7 @@ function groups(): { name: string; traces: Trace[] }[] {
     : [];
   const all = [
     { name: 'recorded', traces: recorded },
-    { name: 'synthetic', traces: synthetic(1, Number(values.epochs)) },
+    { name: 'synthetic', traces: synthetic(Number(values.seed), Number(values.epochs)) },
   ];
   return all.filter(({ traces }) => traces.length > 0);
 }
@@ -120,7 +121,7 @@ const PARTS: readonly (readonly [string, Partial<AdaptiveOptions>])[] = [
   ['without neighbours', { inputs: 63 - 32 }],
   ['how hot a page is, alone', { inputs: 1 }],
   ['a rate that does not fall', { rate: 10, boost: 0 }],
-  ['looks by schedule alone', { curious: 0, doubt: 2 ** 20, idle: 1 }],
+  ['looks by schedule alone', { curious: 0, doubt: 2 ** 20, idle: 0 }],
   ['looks always', { looks: 0 }],
   ['no coasting', { coast: 1 }],
   ['sleep as soon as may be', { quiet: 1, stay: 0 }],

@@ -79,7 +79,7 @@ import type { Costs, Epoch, Policy, PolicyMaker } from './types.js';
 export interface AdaptiveOptions extends EstimatorOptions {
   /** Chosen pages are looked at every 2^looks - 1 epochs at the least. Default 5. */
   looks: number;
-  /** Epochs that a page which was seen unwritten is expected to stay so. Default 4. */
+  /** Epochs that a page which was seen unwritten is expected to stay so; 0: no look is worth more than another. Default 4. */
   idle: number;
   /**
    * A chosen page that is probably not written is looked at every doubt * compare / fault epochs at the least: every 18, where
@@ -154,7 +154,8 @@ class Adaptive implements Policy {
     this.riskBelow = ratio(copy + compare);
     this.sleepBelow = ratio(copy / 4);
     this.doubtful = Math.max(1, Math.floor((options.doubt * compare) / fault));
-    this.lookBelow = 4096 - Math.floor((4096 * compare) / (copy * options.idle));
+    const { idle } = options;
+    this.lookBelow = idle === 0 ? 0 : 4096 - Math.floor((4096 * compare) / (copy * idle));
     this.coastFrom = Math.floor(4096 * options.coast);
   }
 
@@ -433,7 +434,7 @@ export function adaptive(options?: Partial<AdaptiveOptions>): PolicyMaker {
     looks: whole(5, 0, 7),
     curious: whole(6, 0, 30),
     doubt: whole(300, 1, 2 ** 20),
-    idle: whole(4, 1, 1000),
+    idle: whole(4, 0, 1000),
     coast: between(0.96875, 0, 1),
     quiet: whole(3, 1, 1000),
     stay: whole(14, 0, 1000),

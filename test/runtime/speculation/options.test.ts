@@ -33,7 +33,7 @@ const KNOBS: Record<Exclude<PolicyName, 'oracle'>, Record<string, { other: unkno
     looks: { other: 1, bad: [-1, 8, '5'] },
     curious: { other: 0, bad: [-1, 31] },
     doubt: { other: 16, bad: [0, 0.5] },
-    idle: { other: 1, bad: [0, 1001] },
+    idle: { other: 0, bad: [-1, 1001] },
     coast: { other: 1, bad: [-0.1, 2] },
     quiet: { other: 30, bad: [0] },
     stay: { other: 0, bad: [-1] },
