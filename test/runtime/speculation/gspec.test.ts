@@ -34,7 +34,7 @@ test('a mutation of 1 flips every bit when its individual comes into force, and 
 test('the individual that misses is charged, and what is dear dies out', () => {
   const copied = (missCost: number) => {
     const pages = [1, 2, 3, 4, 5, 6, 7, 8];
-    const policy = driver({ newPage: 0.5, missCost, seed: 3 });
+    const policy = driver({ missCost, seed: 3 });
     policy.at(pages);
     let copies: number[] = [];
     let sum = 0;
@@ -44,8 +44,9 @@ test('the individual that misses is charged, and what is dear dies out', () => {
     }
     return sum / 500;
   };
-  assert.ok(copied(8) > 6, `${copied(8)} of 8`);
-  assert.ok(copied(0) < 4, `${copied(0)} of 8`);
+  assert.ok(copied(8) > 7, `${copied(8)} of 8`);
+  // A page that is forgotten faults, and is known again: it does not vanish.
+  assert.ok(copied(0) < 5, `${copied(0)} of 8`);
 });
 
 test('pages that no individual selects are forgotten when a generation ends', () => {

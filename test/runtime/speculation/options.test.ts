@@ -29,7 +29,21 @@ const KNOBS: Record<Exclude<PolicyName, 'oracle'>, Record<string, { other: unkno
     missCost: { other: 2, bad: [-1, '8'] },
     seed: { other: 2, bad: [-1] },
   },
-  adaptive: {},
+  adaptive: {
+    looks: { other: 1, bad: [-1, 8, '5'] },
+    curious: { other: 0, bad: [-1, 31] },
+    doubt: { other: 16, bad: [0, 0.5] },
+    idle: { other: 0, bad: [-1, 1001] },
+    coast: { other: 1, bad: [-0.1, 2] },
+    quiet: { other: 30, bad: [0] },
+    stay: { other: 0, bad: [-1] },
+    explore: { other: 1, bad: [0] },
+    memory: { other: 3, bad: [0, 1001] },
+    inputs: { other: 1, bad: [-1, 64] },
+    rate: { other: 20, bad: [-1, 65] },
+    boost: { other: 0, bad: [-1, 65] },
+    boostFor: { other: 1, bad: [0, 65536] },
+  },
 };
 
 const names = Object.keys(KNOBS) as (keyof typeof KNOBS)[];

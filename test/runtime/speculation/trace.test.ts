@@ -57,6 +57,18 @@ test('dense, empty and large sets come back', () => {
   assert.equal(readTrace(writeTrace(trace)), trace);
 });
 
+test('the bytes of docs/trace-format.md', () => {
+  const { data } = unpack(
+    writeTrace(
+      traceOf([
+        [4, 5, 6, 7],
+        [4, 5, 6, 7],
+      ]),
+    ),
+  ) as { data: Uint8Array };
+  assert.equal([...data], [0x18, 0x10, 0x09, 0x02, 0x01]);
+});
+
 test('a trace without epochs comes back', () => {
   assert.equal(readTrace(writeTrace(traceOf([]))), traceOf([]));
 });

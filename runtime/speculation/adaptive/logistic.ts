@@ -1,7 +1,7 @@
 /**
  * Probabilities in whole numbers, so that every implementation computes the same bits.
  *
- *     counter    a 16-bit probability and how often it was trained: p << 16 | n. Each outcome moves p by 1 / (n + 1.5)
+ *     counter    a 16-bit probability and how often it was trained: p << 14 | n. Each outcome moves p by 1 / (n + 1.5)
  *                of the way, n up to a limit: a mean at first, then a decaying mean.
  *     stretch    ln(p / (1 - p)) in 1/256, from -2047 to 2047, of a 12-bit probability
  *     squash     the inverse, by linear interpolation between 33 points
@@ -39,13 +39,19 @@ export const STRETCH = /* @__PURE__ */ (() => {
 /** floor(2^15 / (2 n + 3)): 1 / (n + 1.5) in 1/2^14. */
 const RATE = /* @__PURE__ */ Int32Array.from({ length: 1024 }, (_, n) => Math.floor(32768 / (2 * n + 3)));
 
-/** A counter of a probability (16 bits) that counts as trained `n` times. */
-export const counter = (probability: number, n: number): number => ((probability << 16) | n) >>> 0;
+/** The trainings of a counter: these bits of it. Thirty bits in all, which engines keep as small integers. */
+export const TRAININGS = 0x3fff;
+
+/** Bits to shift a counter right by for a 12-bit probability. */
+export const TO_12_BITS = 18;
+
+/** A counter that knows nothing. */
+export const UNTRAINED = 32768 << 14;
 
 /** A counter after an outcome, 0 or 1. @param limit most trainings that count, below 1024 */
 export function trained(value: number, outcome: number, limit: number): number {
-  const n = value & 0xffff;
-  const p = value >>> 16;
-  const moved = p + (((outcome ? 65535 - p : -p) * RATE[n]!) >> 14);
-  return ((moved << 16) | (n < limit ? n + 1 : n)) >>> 0;
+  const n = value & TRAININGS;
+  const p = value >> 14;
+  const moved = p + ((((outcome ? 65535 : 0) - p) * RATE[n]!) >> 14);
+  return (moved << 14) | (n < limit ? n + 1 : n);
 }

@@ -1,0 +1,141 @@
+/**
+ * What `adaptive` knows, in one array of 32-bit numbers: counters that all pages share, and then a slot for each page that
+ * was ever written or is a candidate. A slot is named by its offset, so that 0 means none; its fields lie together, for a
+ * visit touches most of them.
+ *
+ *     data    [ shared counters | slot: fields, contexts, inputs, counters, lists | slot | ...
+ *     page ──slotOf──> offset
+ *
+ * 428 bytes a known page, and four for each page of memory. A slot whose page was written is kept for good; a candidate that is
+ * not written after all gives its slot back.
+ */
+import { grown } from '../page-list.js';
+import { UNTRAINED } from './logistic.js';
+
+/** Inputs of the estimator. */
+export const INPUTS = 6;
+/** Kinds that are told apart. */
+export const KINDS = 16;
+/** Pages that a page is remembered to be followed by. */
+export const FOLLOWERS = 4;
+
+/** Fields of a slot: data[slot + FIELD]. */
+export const PAGE = 0;
+/** See below. */
+export const FLAGS = 1;
+/** The last 16 outcomes, the latest in bit 0; those that were not seen as they were predicted. */
+export const HISTORY = 2;
+/** Epoch of the last write that was seen or assumed; of a candidate, the epoch in which it became one. */
+export const LAST = 3;
+/** Epoch of the last write after an epoch without. */
+export const STARTED = 4;
+/** 1 where the epoch that ended wrote the page after three or more without. */
+export const FRESH = 5;
+/** Epoch that the last prediction was for; -1 before the first. */
+export const VISITED = 6;
+/** Epoch of the last fault. */
+export const FAULTED = 7;
+/** Epochs between the last two writes, and between the two before. */
+export const GAP = 8;
+export const GAP_BEFORE = 9;
+/** Looks come every 2^LOOK epochs; the next is LEFT epochs away. */
+export const LOOK = 10;
+export const LEFT = 11;
+/** The last prediction, 12 bits. */
+export const PROBABILITY = 12;
+/** Slot that is started before this one, or 0; and how well that has held, from 0 to 7. */
+export const LEADER = 13;
+export const TRUST = 14;
+/** Not to sleep before this epoch. */
+export const STAY = 15;
+/** Contexts and inputs of the last prediction. */
+export const CONTEXT = 16;
+export const INPUT = CONTEXT + INPUTS;
+/** Counters: of all outcomes; by the last two outcomes; by kind; by what the leader did. */
+export const ALL = INPUT + INPUTS;
+export const BY_RECENT = ALL + 1;
+export const BY_KIND = BY_RECENT + 4;
+export const BY_LEADER = BY_KIND + KINDS;
+/** Where the flag AHEAD is set: how far, of how long a run, in which direction. */
+export const PLACE = BY_LEADER + 32;
+export const FOLLOWER = PLACE + 1;
+/** Where the flag LISTED is set: the bucket, and the slots beside this one in it. NEXT is also that of free slots. */
+export const BUCKET = FOLLOWER + FOLLOWERS;
+export const PREVIOUS = BUCKET + 1;
+export const NEXT = PREVIOUS + 1;
+/** Kinds that ever wrote the page, and kinds that are waited for, a bit each; for each the next slot that waits for it. */
+export const WRITERS = NEXT + 1;
+export const WAITS = WRITERS + 1;
+export const NEXT_OF_KIND = WAITS + 1;
+const FIELDS = NEXT_OF_KIND + KINDS;
+
+/** Flags. */
+export const CHOSEN = 1;
+/** The outcome of the epoch that begins will be looked at. */
+export const DUE = 2;
+/** Will be visited at the next checkpoint. */
+export const ACTIVE = 4;
+/** In a bucket of the wheel. */
+export const LISTED = 8;
+/** The page was written at least once. */
+export const BORN = 16;
+/** Chosen without being visited until its look is due. */
+export const COASTING = 32;
+/** Lies ahead of a run of pages that were just started. */
+export const AHEAD = 64;
+
+const LONG_AGO = -(2 ** 20);
+
+export class Slots {
+  data: Int32Array<ArrayBuffer>;
+  /** By page: its slot, or 0. */
+  slotOf = new Int32Array(0);
+  /** Pages of memory. */
+  size = 0;
+  private end: number;
+  private free = 0;
+
+  /** @param shared counters before the first slot, at least one */
+  constructor(shared: number) {
+    this.data = new Int32Array(shared + 64 * FIELDS).fill(UNTRAINED, 0, shared);
+    this.end = shared;
+  }
+
+  /** Follows memory to another size. */
+  fit(pages: number): void {
+    if (pages > this.slotOf.length) this.slotOf = grown(this.slotOf, pages);
+    this.size = pages;
+  }
+
+  /** The slot of a page, new where it had none. May replace `data`. */
+  take(page: number, epoch: number): number {
+    const known = this.slotOf[page]!;
+    if (known > 0) return known;
+    let s = this.free;
+    if (s > 0) this.free = this.data[s + NEXT]!;
+    else {
+      s = this.end;
+      this.end += FIELDS;
+      if (this.end > this.data.length) this.data = grown(this.data, this.end);
+    }
+    const { data } = this;
+    this.slotOf[page] = s;
+    data.fill(0, s, s + FIELDS);
+    data.fill(UNTRAINED, s + ALL, s + PLACE);
+    data[s + PAGE] = page;
+    data[s + LAST] = epoch;
+    data[s + STARTED] = LONG_AGO;
+    data[s + VISITED] = -1;
+    data[s + FAULTED] = -1;
+    data[s + LEFT] = 1;
+    return s;
+  }
+
+  /** Forgets a candidate. Only for slots that are in no list. */
+  release(s: number): void {
+    this.slotOf[this.data[s + PAGE]!] = 0;
+    this.data[s + FLAGS] = 0;
+    this.data[s + NEXT] = this.free;
+    this.free = s;
+  }
+}
