@@ -79,7 +79,9 @@ export function native(
     new BelayError('ERR_BELAY_MECHANISM', `${mechanism}: ${what} failed: ${(error as Error).message}`, {
       cause: error,
     });
-  const watch = (memory: WebAssembly.Memory): WatchedMemory => {
+  /** Undefined for a memory that has no bytes yet. */
+  const watch = (memory: WebAssembly.Memory): WatchedMemory | undefined => {
+    if (memory.buffer.byteLength === 0) return undefined;
     try {
       const watched = addon.attach(memory.buffer as ArrayBuffer, mechanism);
       watchers.set(memory, watched);
@@ -91,21 +93,35 @@ export function native(
   };
   const buffers = memories.map((memory) => memory.buffer);
   const watched = memories.map(watch);
+  /** Calls `fn` for each memory that has bytes. */
+  const each = (fn: (one: WatchedMemory, k: number) => void): void => {
+    watched.forEach((one, k) => {
+      if (one) fn(one, k);
+    });
+  };
+  let checkpointed = false;
   const resized = (): void => {
     memories.forEach((memory, k) => {
       const { buffer } = memory;
       if (buffer === buffers[k]) return;
       buffers[k] = buffer;
-      watchers.set(buffer, watched[k]!);
-      watched[k]!.resized(buffer as ArrayBuffer);
+      const one = watched[k];
+      if (one) {
+        watchers.set(buffer, one);
+        one.resized(buffer as ArrayBuffer);
+        return;
+      }
+      // Its first pages, zeros as yet.
+      watched[k] = watch(memory);
+      if (checkpointed) watched[k]?.checkpoint();
     });
   };
   (exports[EXPORTS.grown] as WebAssembly.Table).set(0, wasmFunction(resized));
 
-  const sources = watched.map((one, k) => ({
+  const sources = memories.map((_, k) => ({
     pages: () => bytes(k) / PAGE_BYTES,
-    faulted: (out: Uint32Array) => one.faulted(out),
-    changed: (page: number) => one.changed(page),
+    faulted: (out: Uint32Array) => watched[k]?.faulted(out) ?? 0,
+    changed: (page: number) => watched[k]?.changed(page) ?? false,
   }));
   const speculation = policy && new Speculation(policy, sources, () => nativeCosts(addon, mechanism));
   return {
@@ -117,34 +133,37 @@ export function native(
       speculation?.choose(kind);
       base.checkpoint(kind);
       try {
-        if (speculation) speculation.each((k, pages, count) => watched[k]!.checkpoint(pages, count));
-        else for (const one of watched) one.checkpoint();
+        if (speculation) speculation.each((k, pages, count) => watched[k]?.checkpoint(pages, count));
+        else each((one) => one.checkpoint());
       } catch (error) {
         throw failed('protecting memory', error);
       }
+      checkpointed = true;
     },
     rollback() {
       resized();
       base.rollback();
-      for (const one of watched) one.rollback();
+      each((one) => {
+        one.rollback();
+      });
     },
     touch(memory, pointer, length) {
-      watched[memory]!.touch(Number(pointer), Number(length));
+      watched[memory]?.touch(Number(pointer), Number(length));
     },
     region: PAGE_BYTES,
     stats() {
       const sum = { regionsSaved: 0, supportBytes: 0, faults: 0, copiedAhead: 0 };
-      for (const one of watched) {
+      each((one) => {
         const { pagesSaved, supportBytes, faults, copiedAhead } = one.stats();
         sum.regionsSaved += pagesSaved;
         sum.supportBytes += supportBytes;
         sum.faults += faults;
         sum.copiedAhead += copiedAhead;
-      }
+      });
       return sum;
     },
     dispose() {
-      for (const one of watched) one.detach();
+      each((one) => one.detach());
     },
   };
 }

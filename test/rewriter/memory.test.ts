@@ -1,8 +1,10 @@
 /** Bulk operations, growth, segments, several memories, 64-bit memories. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { OUTSIDE_MECHANISMS } from '../../contract/contract.js';
+import { MECHANISMS, OUTSIDE_MECHANISMS } from '../../contract/contract.js';
 import { cases, INSIDE, NEEDS_MEMORIES, undone } from './support.js';
+
+const SEPARATE = { layouts: ['separate'], unless: NEEDS_MEMORIES } as const;
 
 const BULK = `(module (memory 1 4) (data $d "0123456789abcdef") (data (i32.const 100) "active")
   (func (export "fill") (param i32 i32 i32) (memory.fill (local.get 0) (local.get 1) (local.get 2)))
@@ -117,6 +119,19 @@ cases(
   },
   { mechanisms: INSIDE },
 );
+undone(
+  'a memory that begins with no pages',
+  `(module (memory 0 20) (func (export "grow") (result i32) (memory.grow (i32.const 3)))
+    (func (export "store") (param i32) (i32.store (local.get 0) (i32.const -1))))`,
+  [['grow'], ['store', 0], ['store', 70_000], ['grow'], ['store', 300_000]],
+);
+undone(
+  'a memory of 64 bits, and nothing beyond it',
+  `(module (memory i64 0 20) (func (export "grow") (result i64) (memory.grow (i64.const 3)))
+    (func (export "store") (param i64) (i64.store (local.get 0) (i64.const -1))))`,
+  [['grow'], ['store', 0n], ['store', 70_000n], ['grow'], ['store', 300_000n]],
+  { ...SEPARATE, mechanisms: MECHANISMS },
+);
 cases(
   'mechanisms outside: what a store leaves beyond the size that a rollback restored is gone when memory grows again',
   BULK,
@@ -205,7 +220,6 @@ const TWO = `(module (memory $a 1 2) (memory $b 1 3) (data $d "hello")
   (func (export "init") (param i32) (memory.init $b $d (local.get 0) (i32.const 0) (i32.const 5)))
   (func (export "grow") (result i32) (drop (memory.grow $a (i32.const 1))) (memory.grow $b (i32.const 1)))
   (func (export "size") (result i32) (i32.add (memory.size $a) (i32.mul (memory.size $b) (i32.const 10)))))`;
-const SEPARATE = { layouts: ['separate'], unless: NEEDS_MEMORIES } as const;
 undone(
   'two memories',
   TWO,
