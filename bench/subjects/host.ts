@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compileFunction, constants } from 'node:vm';
 import { instantiateSync, readContract } from '../../runtime/index.js';
-import type { Guest } from '../../runtime/types.js';
+import type { EpochInfo, Guest, InstantiateOptions } from '../../runtime/types.js';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -18,6 +18,8 @@ export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 export interface Source {
   module: WebAssembly.Module;
   instrumented: boolean;
+  /** For an instrumented one: its mechanism and policy. */
+  options?: InstantiateOptions;
 }
 
 /** A module that answers requests. */
@@ -30,6 +32,8 @@ export interface Running {
    * every copy that was sent the same requests.
    */
   request(n: number): number;
+  /** What a service would know of the nth request beforehand. */
+  info?(n: number): EpochInfo;
   /** Work that the requests of a batch have in common, and that counts: it is timed at the end of each. */
   conclude?(): void;
   /** After a batch: brings the program back to the size it had, so that the next batch finds the same. */
@@ -65,7 +69,7 @@ export class Host {
   instantiate(imports: WebAssembly.Imports): { exports: WebAssembly.Exports } {
     const { module, instrumented } = this.source;
     if (instrumented) {
-      const guest = instantiateSync(module, imports);
+      const guest = instantiateSync(module, imports, this.source.options);
       this.guest = guest;
       this.memory = guest.memory;
       this.instance = guest.instance;

@@ -1,6 +1,7 @@
 /** The sample service: WASI requests on stdin, answers on stdout. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { instantiate } from '../../runtime/index.js';
 import { load } from '../../runtime/service/index.js';
 import type { Guest } from '../../runtime/types.js';
 import { createWasi, type Wasi } from '../../runtime/wasi/index.js';
@@ -15,10 +16,14 @@ const NOTES = 100;
 export const hasNotes = () => existsSync(PATH);
 
 /** The guest and its WASI. Without instrumentation the host's part is the same: see plain-guest.ts. */
-export async function loadNotes({ module, instrumented }: Source): Promise<{ guest: Guest; wasi: Wasi }> {
-  if (instrumented) return load(module);
+export async function loadNotes(source: Source): Promise<{ guest: Guest; wasi: Wasi }> {
+  const { module, instrumented, options } = source;
+  if (instrumented && !options) return load(module);
   const wasi = await createWasi();
-  const guest = plainGuest(module, (g) => wasi.imports(g));
+  const imports = (g: Guest) => wasi.imports(g);
+  const guest = instrumented
+    ? await instantiate(module, imports, options)
+    : plainGuest(module, imports);
   wasi.initialize(guest);
   return { guest, wasi };
 }
@@ -54,6 +59,8 @@ const encode = ([method, target, body = '']: readonly [string, string, string?])
     `${method} ${target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );
 
+/** Method and route of {@link notesRequest}. */
+const KINDS = ['POST /notes', 'GET /notes/:id', 'GET /search', 'GET /notes'].map((kind) => ({ kind }));
 const requests = Array.from({ length: 400 }, (_, n) => encode(notesRequest(n)));
 const list = encode(['GET', notesAfter]);
 
@@ -75,6 +82,7 @@ export const notes: Subject = {
     return {
       guest: source.instrumented ? guest : undefined,
       memory: guest.memory,
+      info: (n) => KINDS[n % KINDS.length]!,
       request: (n) => send(requests[n % requests.length]!).length,
       tidy() {
         const answer = decoder.decode(send(list));
