@@ -61,6 +61,9 @@ const ROUGH = 3;
 /** Times of three rounds agree when the longest is at most this much above the shortest. */
 const AGREE = 1.05;
 
+/** Batches by which one contender may grow in a round of warming. */
+const TRIES = 12;
+
 interface Entry {
   contender: Contender;
   count: number;
@@ -111,11 +114,15 @@ async function warm(entries: readonly Entry[], { batch, warm: [least, most] }: E
   let spent = 0;
   for (let round = 0; ; round++) {
     for (const entry of round < 3 ? entries : fine) {
-      const time = await run(entry);
-      entry.recent.push(time);
-      if (!entry.contender.rough) spent += time * entry.count;
-      const wanted = Math.round(batch / Math.max(time, 1));
-      entry.count = counted(entry.contender, Math.min(wanted, entry.count * 4));
+      // A fast one reaches the length of a batch at once: others may be so slow that there are few rounds.
+      for (let grown = true, tries = 0; grown && tries < TRIES; tries++) {
+        const time = await run(entry);
+        entry.recent.push(time);
+        if (!entry.contender.rough) spent += time * entry.count;
+        const before = entry.count;
+        entry.count = counted(entry.contender, Math.min(Math.round(batch / Math.max(time, 1)), before * 4));
+        grown = entry.count >= before * 2;
+      }
     }
     const all = fine.length;
     const steady = fine.every(({ recent }) => {

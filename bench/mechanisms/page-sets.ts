@@ -2,9 +2,8 @@
 import { PAGE_BYTES } from '../../runtime/mechanisms/addon.js';
 import { Random } from '../../runtime/speculation/random.js';
 
-/** Most epochs before the sets come again, and most entries of all of them. */
-const SETS = 256;
-const ENTRIES = 2 ** 18;
+/** Most entries of all sets together. */
+const ENTRIES = 2 ** 16;
 const SEED = 1;
 
 export interface PageSets {
@@ -14,9 +13,9 @@ export interface PageSets {
   pages: Uint32Array[];
 }
 
-/** @param count sets to draw; as many as fit where it is left out */
-export function pageSets(memoryBytes: number, dirty: number, count?: number): PageSets {
-  const sets = count ?? Math.max(1, Math.min(SETS, ENTRIES / dirty, Math.floor(memoryBytes / 64 / dirty)));
+/** @param most sets to draw before they come again: fewer where they would not fit */
+export function pageSets(memoryBytes: number, dirty: number, most: number): PageSets {
+  const sets = Math.max(1, Math.min(most, ENTRIES / dirty, Math.floor(memoryBytes / 64 / dirty)));
   const list = new Uint32Array(sets * dirty);
   const first = Math.ceil(list.byteLength / PAGE_BYTES);
   const all = Uint32Array.from({ length: memoryBytes / PAGE_BYTES - first }, (_, i) => first + i);

@@ -89,7 +89,7 @@ export function plan(effort: Effort, quick: boolean): Task[] {
   const brief: Effort = { ...effort, rounds: half, warm: [least / 3, most / 3] };
   return [
     ...pages(small, quick),
-    ...reach({ ...small, rounds: effort.rounds, warm: [least / 3, most / 3] }),
+    ...reach({ ...small, rounds: effort.rounds, warm: [least / 3, most / 3] }, quick),
     ...sizes(small, quick),
     ...frequency(brief, quick),
     ...memory(quick),
@@ -125,6 +125,9 @@ const copyingContestant = async (files: Files, memoryBytes: number, dirty: numbe
   file: await text(files, `copying ${memoryBytes} ${dirty}`, copyingText(memoryBytes, dirty)),
 });
 
+/** Draws of random pages, before they come again. */
+const setsOf = (quick: boolean): number => (quick ? 8 : 64);
+
 function pages(effort: Effort, quick: boolean): Task[] {
   const memoryBytes = PAGES_MEMORY;
   const task = (dirty: number, rollback: boolean, engine: EngineKey): Task => ({
@@ -144,7 +147,7 @@ function pages(effort: Effort, quick: boolean): Task[] {
         memoryBytes,
         dirty,
         rollback,
-        sets: 'changing',
+        sets: setsOf(quick),
         base: await plainContestant(files, memoryBytes),
         contestants: separate ? [await copyingContestant(files, memoryBytes, dirty), ...guests] : guests,
         effort,
@@ -159,7 +162,7 @@ function pages(effort: Effort, quick: boolean): Task[] {
   ];
 }
 
-function reach(effort: Effort): Task[] {
+function reach(effort: Effort, quick: boolean): Task[] {
   const memoryBytes = PAGES_MEMORY;
   const dirty = REACH_PAGES;
   const native = ['uffd', 'mprotect'] as const;
@@ -181,13 +184,18 @@ function reach(effort: Effort): Task[] {
             memoryBytes,
             dirty,
             rollback,
-            sets,
+            sets: sets === 'steady' ? 1 : setsOf(quick),
             base: await copyingContestant(files, memoryBytes, dirty),
             contestants: [
               await plainContestant(files, memoryBytes),
               ...(await Promise.all(variants.map((variant) => guest(files, variant, memoryBytes)))),
               ...found.map(
-                (mechanism): Contestant => ({ way: 'addon', name: `${mechanism}, addon alone`, mechanism, file }),
+                (mechanism): Contestant => ({
+                  way: 'addon',
+                  name: `${mechanism}, addon alone`,
+                  mechanism,
+                  file,
+                }),
               ),
             ],
             effort,
@@ -213,7 +221,7 @@ function sizes(effort: Effort, quick: boolean): Task[] {
         memoryBytes,
         dirty: SIZE_PAGES,
         rollback: true,
-        sets: 'changing',
+        sets: setsOf(quick),
         base: await plainContestant(files, memoryBytes),
         contestants: guests,
         effort,

@@ -21,9 +21,7 @@ export async function loadNotes(source: Source): Promise<{ guest: Guest; wasi: W
   if (instrumented && !options) return load(module);
   const wasi = await createWasi();
   const imports = (g: Guest) => wasi.imports(g);
-  const guest = instrumented
-    ? await instantiate(module, imports, options)
-    : plainGuest(module, imports);
+  const guest = instrumented ? await instantiate(module, imports, options) : plainGuest(module, imports);
   wasi.initialize(guest);
   return { guest, wasi };
 }

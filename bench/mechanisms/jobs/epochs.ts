@@ -9,6 +9,9 @@ import type { EpochsJob, EpochsResult, GuestSpec, PageCounts } from './types.js'
 /** Epochs in which pages are counted. */
 const COUNTED = 64;
 
+/** Full copies are rough figures, where they are most of the time. */
+const ROUGH_BELOW = 16;
+
 /** Starts a subject under a mechanism. */
 export async function startGuest(subject: Subject, spec: GuestSpec): Promise<Running> {
   const { mechanism, policy, file } = spec;
@@ -35,7 +38,7 @@ export async function measureEpochs(job: EpochsJob): Promise<EpochsResult> {
   const most = subject.most === undefined ? {} : { most: subject.most };
   const contenders = points.map(({ spec, running, every, name }): Contender => {
     const batch = every ? checkpointed(running, every) : unchecked(running);
-    const rough = spec.mechanism === 'full-copy';
+    const rough = spec.mechanism === 'full-copy' && every > 0 && every < ROUGH_BELOW;
     return { name, ...most, rough, ...(every && { multiple: every }), batch };
   });
   const base: Contender = { name: 'plain', ...most, batch: untouched(plain) };

@@ -26,8 +26,8 @@ export interface PagesJob {
   kind: 'pages';
   memoryBytes: number;
   dirty: number;
-  /** Whether each epoch stores to pages drawn anew, or all to the same. */
-  sets: 'changing' | 'steady';
+  /** Draws of pages, which epochs take by turns. 1: all store to the same pages. */
+  sets: number;
   rollback: boolean;
   base: Contestant;
   contestants: Contestant[];
@@ -82,7 +82,11 @@ export interface MemoryJob {
 }
 
 export interface MemoryResult {
-  series: { name: string; memoryBytes: number; points: { requests: number; held: number; setAside: number }[] }[];
+  series: {
+    name: string;
+    memoryBytes: number;
+    points: { requests: number; held: number; setAside: number }[];
+  }[];
 }
 
 /** Policies over traces. */
