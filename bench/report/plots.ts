@@ -3,21 +3,27 @@ import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { duration } from './markdown.js';
 
-const { document } = parseHTML('<!doctype html><html><body></body></html>');
+export const { document } = parseHTML('<!doctype html><html><body></body></html>');
 
 /** Legible on any page: the picture brings its own background. */
-const COMMON: Plot.PlotOptions = {
+export const COMMON: Plot.PlotOptions = {
   document: document as unknown as Document,
   style: { background: 'white', color: '#222', fontFamily: 'system-ui, sans-serif' } as never,
   width: 760,
 };
 
-const COLORS = ['#2b6cb0', '#dd6b20', '#718096', '#2f855a'];
+const COLORS = ['#2b6cb0', '#dd6b20', '#718096', '#2f855a', '#805ad5', '#b83280'];
 
-function svgOf(plot: unknown, legend: { series: readonly string[] }): string {
+/** The SVG of a plot that Plot may have wrapped. */
+export function svgIn(plot: unknown): Element {
   const found = plot as Element;
   const svg = found.tagName?.toLowerCase() === 'svg' ? found : found.querySelector('svg')!;
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
+  return svg;
+}
+
+function svgOf(plot: unknown, legend: { series: readonly string[] }): string {
+  const svg = svgIn(plot);
   // Plot's own legends are HTML; a line of coloured words does in an SVG.
   const words = legend.series.map((name, i) => {
     const span = document.createElementNS('http://www.w3.org/2000/svg', 'tspan');
@@ -78,7 +84,7 @@ export function ratioBars(
 }
 
 /** Without digits that say nothing: 10 µs, not 10.0 µs. */
-const round = (format: (value: number) => string) => (value: number) =>
+export const round = (format: (value: number) => string) => (value: number) =>
   format(value).replace(/\.0+(?=\D|$)/, '');
 
 /** Lines on two logarithmic axes; y is nanoseconds. */
