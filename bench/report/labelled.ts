@@ -17,50 +17,41 @@ export interface Axis {
   format: (value: number) => string;
 }
 
-const SIZE = { height: 440, marginLeft: 74, marginTop: 34, marginRight: 190, marginBottom: 44 };
+const SIZE = { height: 440, marginLeft: 74, marginTop: 38, marginRight: 190, marginBottom: 44 };
 /** Pixels between the base lines of two names. */
 const GAP = 13;
 
-/** Names stand at the right end, moved apart where they would overlap, with a thin line to where they belong. */
+/**
+ * Names stand at the right end, moved apart where they would overlap, with a thin line to where they belong.
+ * Logarithms are taken here: Plot's own logarithmic axes leave out labels.
+ */
 export function labelledLines(all: readonly Line[], x: Axis, y: Axis): string {
-  const lines = all.filter(({ points }) => points.length > 0);
-  const values = lines.flatMap(({ points }) => points.map((point) => point.y));
-  const domain: [number, number] = [Math.min(...values, ...y.ticks), Math.max(...values, ...y.ticks)];
-  const height = SIZE.height - SIZE.marginTop - SIZE.marginBottom;
-  const to = (value: number) => (y.log ? Math.log(value) : value);
-  const from = (value: number) => (y.log ? Math.exp(value) : value);
-  const perPixel = (to(domain[1]) - to(domain[0])) / height;
+  const along = scaled(x);
+  const up = scaled(y);
+  const lines = all
+    .filter(({ points }) => points.length > 0)
+    .map((line) => ({ ...line, points: line.points.map((p) => ({ x: along(p.x), y: up(p.y) })) }));
   const ends = lines.map(({ points }) => points[points.length - 1]!);
-  const places = apart(
-    ends.map((end) => to(end.y)),
-    GAP * perPixel,
-  );
-  const right = Math.max(...lines.flatMap(({ points }) => points.map((point) => point.x)));
-  const left = Math.min(...lines.flatMap(({ points }) => points.map((point) => point.x)));
+  const height = SIZE.height - SIZE.marginTop - SIZE.marginBottom;
+  const place = ([low, high]: readonly [number, number]) =>
+    apart(
+      ends.map((end) => end.y),
+      (GAP * (high - low)) / height,
+    );
+  const tight = span([...lines.flatMap(({ points }) => points.map((p) => p.y)), ...y.ticks.map(up)]);
+  // Names that were moved must not leave the picture.
+  const domain = span([...tight, ...place(tight)]);
+  const places = place(domain);
+  const [left, right] = span(lines.flatMap(({ points }) => points.map((p) => p.x)));
   // Room for the thin lines.
-  const edge = x.log ? right * (right / left) ** 0.035 : right + (right - left) * 0.035;
-  const names = lines.map((line, i) => ({ ...line, x: edge, y: from(places[i]!), end: ends[i]! }));
+  const edge = right + (right - left) * 0.035;
+  const names = lines.map((line, i) => ({ ...line, x: edge, y: places[i]!, end: ends[i]! }));
   const plot = Plot.plot({
     ...COMMON,
     ...SIZE,
     width: 860,
-    x: {
-      type: x.log ? 'log' : 'linear',
-      ...(x.log && { base: 2 }),
-      domain: [left, edge],
-      label: x.label,
-      labelAnchor: 'center',
-      ticks: [...x.ticks] as never,
-      tickFormat: x.format as never,
-    },
-    y: {
-      type: y.log ? 'log' : 'linear',
-      domain,
-      label: y.label,
-      grid: true,
-      ticks: [...y.ticks] as never,
-      tickFormat: y.format as never,
-    },
+    x: { ...ticked(x, along), domain: [left, edge], labelAnchor: 'center' },
+    y: { ...ticked(y, up), domain: [...domain], grid: true },
     marks: [
       ...lines.flatMap(({ points, colour, dash }) => [
         Plot.line(points, {
@@ -91,13 +82,26 @@ export function labelledLines(all: readonly Line[], x: Axis, y: Axis): string {
           textAnchor: 'start',
           fontSize: 11,
           fontWeight: 'bold',
-          clip: false,
         }),
       ]),
     ],
   });
   return `${svgIn(plot).toString()}\n`;
 }
+
+const scaled =
+  ({ log }: Axis) =>
+  (value: number) =>
+    log ? Math.log(value) : value;
+
+const span = (values: readonly number[]): [number, number] => [Math.min(...values), Math.max(...values)];
+
+const ticked = ({ label, ticks, format }: Axis, scale: (value: number) => number): Plot.ScaleOptions => ({
+  type: 'linear',
+  label,
+  ticks: ticks.map(scale) as never,
+  tickFormat: ((_: number, i: number) => format(ticks[i]!)) as never,
+});
 
 /** Moves values apart until they differ by `gap`, each group as little as can be: groups keep their mean. */
 export function apart(values: readonly number[], gap: number): number[] {

@@ -57,7 +57,7 @@ export function ratioBars(
   const modules = [...new Set(bars.map((bar) => bar.module))];
   const plot = Plot.plot({
     ...COMMON,
-    height: 40 + modules.length * 52,
+    height: 40 + modules.length * Math.max(52, 10 + 14 * series.length),
     marginLeft: 130,
     marginRight: 50,
     marginTop: 36,
@@ -67,6 +67,7 @@ export function ratioBars(
     color: color(series),
     marks: [
       Plot.axisFy({ label: null, anchor: 'left' }),
+      Plot.ruleX([1], { stroke: '#222', strokeDasharray: '3,3' }),
       Plot.barX(bars, { x: 'ratio', y: 'series', fy: 'module', fill: 'series' }),
       Plot.text(bars, {
         x: 'ratio',
@@ -76,8 +77,10 @@ export function ratioBars(
         dx: 4,
         textAnchor: 'start',
         fontSize: 9,
+        stroke: 'white',
+        strokeWidth: 3,
+        fill: '#222',
       }),
-      Plot.ruleX([1], { stroke: '#222', strokeDasharray: '3,3' }),
     ],
   });
   return svgOf(plot, { series });

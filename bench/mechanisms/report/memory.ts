@@ -1,4 +1,4 @@
-import { decades, labelledLines } from '../../report/labelled.js';
+import { labelledLines } from '../../report/labelled.js';
 import { bytes, table } from '../../report/markdown.js';
 import { round } from '../../report/plots.js';
 import type { Part } from '../../report/section.js';
@@ -53,10 +53,18 @@ ${picture('memory', 'Memory that a mechanism holds over one long epoch')}`,
         {
           label: '↑ bytes held',
           log: true,
-          ticks: decades(lines.flatMap(({ points }) => points.map(({ y }) => y / 1024))).map((n) => n * 1024),
+          ticks: steps(lines.flatMap(({ points }) => points.map(({ y }) => y))),
           format: round(bytes),
         },
       ),
     },
   };
+}
+
+/** Powers of 16 that span values: KiB and MiB stay whole. */
+function steps(values: readonly number[]): number[] {
+  const log = (value: number) => Math.log2(value) / 4;
+  const low = Math.floor(log(Math.min(...values)) + 0.5) - 0.5;
+  const high = Math.ceil(log(Math.max(...values)) + 0.5) - 0.5;
+  return Array.from({ length: Math.round(high - low) + 1 }, (_, i) => 2 ** (4 * (low + i)));
 }

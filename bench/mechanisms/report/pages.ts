@@ -10,6 +10,9 @@ import { styled } from './styles.js';
 
 type Found = Finding<'pages' | 'size'>;
 
+/** Two digits are all that a crossing between two points is worth. */
+const rough = (x: number): string => Number(x.toPrecision(2)).toLocaleString('en-US');
+
 /** What a contestant took: nanoseconds of an epoch. */
 function timeOf({ result }: Found, name: string): number | undefined {
   return [result.base, ...result.others].find((one) => one.name === name)?.nanoseconds;
@@ -85,7 +88,7 @@ learn nothing from random pages: it shows what guessing costs where there is not
         `Where lines cross (between the points that were measured; differences below 10 % do not count):\n\n${found
           .map(
             ({ below, above, x }) =>
-              `- up to K ≈ ${figure(x)} \`${below}\` is cheaper than \`${above}\`, then dearer`,
+              `- up to K ≈ ${rough(x)} \`${below}\` is cheaper than \`${above}\`, then dearer`,
           )
           .join('\n')}`,
       );
@@ -140,7 +143,8 @@ export function sizeSection(results: Results): Part | undefined {
   return {
     title: 'Size of memory',
     text: `The same with K = ${SIZE_PAGES} and a rollback, by the size of memory, and the ratio of the largest to the smallest. All of
-memory has been used before. What still grows: caches and the processor's table of pages hold less of a large memory.
+memory has been used before. \`full-copy\` copies all of it; \`uffd-async\` asks the kernel to scan the page tables for what was written.
+In a memory of 1 MiB the pages share the super cards of \`cards\`; from there on its two levels keep it level.
 
 ${table(
   ['memory', ...sizes.map((size) => bytes(size).replace('.00', '').replace('.0', '')), 'last / first'],

@@ -25,8 +25,8 @@ export function policiesSection(results: Results): Part | undefined {
   const pictures: Record<string, string> = {};
   const parts = [
     `Traces replayed under every policy (runtime/speculation/replay.ts): which pages it copies, and which fault. The cost is
-copies × copy + faults × fault + comparisons × compare, at what these cost here, measured by the mechanism itself; what it takes a policy
-to think is not in it, and stands beside it. The share is (cost of none − cost) / (cost of none − cost of the oracle).
+copies × copy + faults × fault + comparisons × compare, at what these cost here, measured by the mechanism itself; the time that the policy
+itself takes is not in it, and stands beside it, with that of the replay. The share is (cost of none − cost) / (cost of none − cost of the oracle).
 
 ${table(
   ['costs of', 'copy', 'fault', 'compare', 'fault / copy'],
@@ -78,7 +78,7 @@ function meansTable(outcomes: readonly Outcome[], names: readonly string[]): str
       "share of the oracle's gain",
       'pages held, none = 1',
       'rollback',
-      'policy itself, an epoch',
+      'policy and replay, an epoch',
     ],
     names.map((policy) => {
       const these = outcomes.filter((outcome) => outcome.policy === policy);
@@ -146,8 +146,8 @@ export function liveSection(results: Results): Part | undefined {
   );
   return {
     title: 'Policies in real runs',
-    text: `No replay: programs under \`uffd\`, a checkpoint at every request, time of a request as a ratio to the original module's. What the
-policies take to think is in it. The notes service tells what kind of request comes next; sql.js has one kind. The oracle
+    text: `No replay: programs under \`uffd\`, a checkpoint at every request, time of a request as a ratio to the original module's. The time that the
+policies themselves take is in it. The notes service tells what kind of request comes next; sql.js has one kind. The oracle
 would need a recording of the very run.
 
 ${table(['program, policy', 'ratio', 'faults a request', 'copied ahead a request'], cells)}

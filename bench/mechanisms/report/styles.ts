@@ -8,7 +8,7 @@ const COLOURS: Record<string, string> = {
   undolog: '#6b46c1',
   'page-cow': '#4299e1',
   'full-copy': '#4a5568',
-  mprotect: '#c05621',
+  mprotect: '#b7791f',
   uffd: '#c53030',
   'uffd-async': '#97266d',
   [NOTHING]: '#8a94a3',
