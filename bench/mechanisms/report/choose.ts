@@ -123,6 +123,7 @@ export function chooseTable(results: Results): string {
       memory,
       when,
     ]),
+    [0, 1, 2, 3, 7, 8],
   )}
 
 Costs are \`npm run bench:mechanisms\` in ${node}: times of a request as ratios to the original module's, geometric means over six

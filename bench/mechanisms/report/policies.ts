@@ -40,6 +40,7 @@ ${table(
 ${table(
   ['trace', 'epochs', 'what it is'],
   traces.map(({ name, epochs, description }) => [name, epochs.toLocaleString('en-US'), description]),
+  [0, 2],
 )}`,
   ];
   for (const where of Object.keys(costs)) {
