@@ -70,7 +70,8 @@ export function ratioBars(
       Plot.ruleX([1], { stroke: '#222', strokeDasharray: '3,3' }),
       Plot.barX(bars, { x: 'ratio', y: 'series', fy: 'module', fill: 'series' }),
       Plot.text(bars, {
-        x: 'ratio',
+        // Beside a bar that goes to the left, not upon it.
+        x: (bar: { ratio: number }) => Math.max(0, bar.ratio),
         y: 'series',
         fy: 'module',
         text: (bar: { ratio: number }) => bar.ratio.toFixed(2),
