@@ -18,17 +18,30 @@ const kept: unknown[] = [];
 export async function measurePages(job: PagesJob): Promise<PagesResult> {
   const sets = pageSets(job.memoryBytes, job.dirty, job.sets);
   const counting: (() => [string, PageCounts])[] = [];
+  const kernels: (() => [string, number])[] = [];
   const make = (contestant: Contestant): Contender => {
     const { batch, counts } = contenderOf(contestant, job, sets);
     if (counts) counting.push(() => [contestant.name, counts()]);
     // Pre-images of all pages that are ever stored to exist from now on.
     void batch(sets.pages.length + 1);
     const slow = contestant.way === 'guest' && contestant.mechanism === 'full-copy';
-    return { name: contestant.name, batch, ...(slow && { rough: true }) };
+    const spent = { kernel: 0, epochs: 0 };
+    kernels.push(() => [contestant.name, spent.kernel / spent.epochs]);
+    return {
+      name: contestant.name,
+      ...(slow && { rough: true }),
+      async batch(epochs) {
+        const before = process.resourceUsage().systemCPUTime;
+        const time = await batch(epochs);
+        spent.kernel += (process.resourceUsage().systemCPUTime - before) * 1000;
+        spent.epochs += epochs;
+        return time;
+      },
+    };
   };
   const { base, others } = await compare(make(job.base), job.contestants.map(make), job.effort);
   const counts = Object.fromEntries(counting.map((count) => count()));
-  return { base, others, counts };
+  return { base, others, counts, kernel: Object.fromEntries(kernels.map((kernel) => kernel())) };
 }
 
 interface Made {

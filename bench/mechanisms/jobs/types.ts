@@ -44,6 +44,8 @@ export interface PagesResult {
   base: Compared;
   others: Compared[];
   counts: Record<string, PageCounts>;
+  /** Nanoseconds of an epoch that the process spent in the kernel, warming included. */
+  kernel: Record<string, number>;
 }
 
 /** A real module under several guests, with a checkpoint at every so many requests. */
