@@ -1,19 +1,28 @@
 import { parseArgs } from 'node:util';
 import { type Effort, FULL, QUICK } from './compare.js';
-import { SECTIONS, type Section } from './plan.js';
+import { SECTIONS } from './plan.js';
 
-export const USAGE = `npm run bench -- [options]
+/** One of the scripts that measure. */
+export interface Command {
+  /** Name of the script in package.json. */
+  name: string;
+  sections: readonly string[];
+  /** The report that it writes. */
+  file: string;
+}
 
-  --only LIST    sections (${SECTIONS.join(', ')}), or words: only tasks whose
+export const usage = ({ name, sections, file }: Command): string => `npm run ${name} -- [options]
+
+  --only LIST    sections (${sections.join(', ')}), or words: only tasks whose
                  description has one of them ("modules", "sql.js", "inline", …)
   --rounds N     rounds of measuring (default ${FULL.rounds})
   --quick        hardly warmed, few rounds: figures without meaning, to try the bench out
   --json FILE    also write all results as JSON ("-" for standard output)
   --from FILE    begin with results that --json wrote; what is measured replaces them
   --report-only  measure nothing: with --from, write the report anew
-  --out FOLDER   where measurements.md and its pictures go (default docs; none with --quick or --only)
+  --out FOLDER   where ${file} and its pictures go (default docs; none with --quick or --only)
 
-Without options: measures everything and writes docs/measurements.md.`;
+Without options: measures everything and writes docs/${file}.`;
 
 export interface Arguments {
   only: string[];
@@ -63,9 +72,12 @@ export function readArguments(args: readonly string[]): Arguments {
 }
 
 /** Whether a task is asked for. */
-export function wanted(only: readonly string[], section: Section, description: string): boolean {
+export function wanted(
+  only: readonly string[],
+  section: string,
+  description: string,
+  sections: readonly string[] = SECTIONS,
+): boolean {
   if (only.length === 0) return true;
-  return only.some((word) =>
-    (SECTIONS as readonly string[]).includes(word) ? word === section : description.includes(word),
-  );
+  return only.some((word) => (sections.includes(word) ? word === section : description.includes(word)));
 }

@@ -19,6 +19,8 @@ export interface Contender {
   batch(count: number): number | Promise<number>;
   /** Most requests of a batch. */
   most?: number;
+  /** Requests of a batch are a multiple of this: what happens once in so many is in every batch, then. */
+  multiple?: number;
   /** Slow and rough anyway: is not asked to become steady, and takes part in some rounds only. */
   rough?: boolean;
 }
@@ -32,6 +34,7 @@ export interface Effort {
 }
 
 export const FULL: Effort = { rounds: 31, batch: 10e6, warm: [0.6e9, 1.8e9] };
+/** For trying the bench out: says nothing. */
 export const QUICK: Effort = { rounds: 3, batch: 3e6, warm: [0.05e9, 0.1e9] };
 
 export interface Compared {
@@ -58,6 +61,9 @@ const ROUGH = 3;
 /** Times of three rounds agree when the longest is at most this much above the shortest. */
 const AGREE = 1.05;
 
+/** Batches by which one contender may grow in a round of warming. */
+const TRIES = 12;
+
 interface Entry {
   contender: Contender;
   count: number;
@@ -72,7 +78,7 @@ export async function compare(
   effort: Effort,
 ): Promise<Comparison> {
   const entries = [base, ...others].map(
-    (contender): Entry => ({ contender, count: 1, recent: [], times: [], ratios: [] }),
+    (contender): Entry => ({ contender, count: counted(contender, 1), recent: [], times: [], ratios: [] }),
   );
   const [first, ...rest] = entries as [Entry, ...Entry[]];
   const steady = await warm(entries, effort);
@@ -93,6 +99,11 @@ export async function compare(
   return { base: summary(first), others: rest.map(summary), rounds: effort.rounds, steady };
 }
 
+/** As many requests as a contender can take in a batch. */
+function counted({ most = Infinity, multiple = 1 }: Contender, count: number): number {
+  return Math.max(1, Math.floor(Math.min(count, most) / multiple)) * multiple;
+}
+
 /** Nanoseconds of one request. */
 async function run({ contender, count }: Entry): Promise<number> {
   return (await contender.batch(count)) / count;
@@ -103,11 +114,15 @@ async function warm(entries: readonly Entry[], { batch, warm: [least, most] }: E
   let spent = 0;
   for (let round = 0; ; round++) {
     for (const entry of round < 3 ? entries : fine) {
-      const time = await run(entry);
-      entry.recent.push(time);
-      if (!entry.contender.rough) spent += time * entry.count;
-      const wanted = Math.round(batch / Math.max(time, 1));
-      entry.count = Math.max(1, Math.min(wanted, entry.count * 4, entry.contender.most ?? Infinity));
+      // A fast one reaches the length of a batch at once: others may be so slow that there are few rounds.
+      for (let grown = true, tries = 0; grown && tries < TRIES; tries++) {
+        const time = await run(entry);
+        entry.recent.push(time);
+        if (!entry.contender.rough) spent += time * entry.count;
+        const before = entry.count;
+        entry.count = counted(entry.contender, Math.min(Math.round(batch / Math.max(time, 1)), before * 4));
+        grown = entry.count >= before * 2;
+      }
     }
     const all = fine.length;
     const steady = fine.every(({ recent }) => {

@@ -16,7 +16,8 @@ interface Answers {
 export type Finding<S extends Section> = Label & { section: S; result: Answers[S] };
 export type Measured = { [S in Section]: Finding<S> }[Section];
 
-export interface Results {
+/** @typeParam M what the suite's tasks answer, with their labels */
+export interface Results<M = Measured> {
   machine: { processor: string; cores: number; memoryBytes: number; system: string };
   /** Rounds of the tables of modules; others take half. */
   rounds: number;
@@ -25,10 +26,10 @@ export interface Results {
   clock: string;
   engines: Partial<Record<EngineKey, { title: string; node: string; v8: string }>>;
   seconds: number;
-  measured: Measured[];
+  measured: M[];
 }
 
-export function emptyResults(rounds: number, quick: boolean): Results {
+export function emptyResults<M = Measured>(rounds: number, quick: boolean): Results<M> {
   const [cpu] = os.cpus();
   return {
     machine: {

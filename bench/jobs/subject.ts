@@ -39,10 +39,10 @@ export async function measureSubject(job: SubjectJob): Promise<SubjectResult> {
   return result;
 }
 
-const compile = (file: string) => new WebAssembly.Module(readFileSync(file));
+export const compile = (file: string) => new WebAssembly.Module(readFileSync(file));
 
 /** Figures of programs that compute different things would mean nothing. */
-function check(subject: Subject, plain: Running, instrumented: Running): void {
+export function check(subject: Subject, plain: Running, instrumented: Running): void {
   const results = (running: Running, before: () => void, after: () => void) =>
     Array.from({ length: PROBE }, (_, n) => {
       before();

@@ -1,9 +1,15 @@
 /** Markdown, as small as a report needs it. */
 
-/** A table; columns after the first are right-aligned. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table; columns after the first are right-aligned, but those of words. @param words indices of columns */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  words: readonly number[] = [0],
+): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map((_, i) => (i ? '---:' : '---'))), ...rows.map(line)].join('\n');
+  return [line(head), line(head.map((_, i) => (words.includes(i) ? '---' : '---:'))), ...rows.map(line)].join(
+    '\n',
+  );
 }
 
 /** 1.37 · 12.3 · 812 · 6,400: what can be told from noise. */

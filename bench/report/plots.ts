@@ -3,21 +3,27 @@ import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { duration } from './markdown.js';
 
-const { document } = parseHTML('<!doctype html><html><body></body></html>');
+export const { document } = parseHTML('<!doctype html><html><body></body></html>');
 
 /** Legible on any page: the picture brings its own background. */
-const COMMON: Plot.PlotOptions = {
+export const COMMON: Plot.PlotOptions = {
   document: document as unknown as Document,
   style: { background: 'white', color: '#222', fontFamily: 'system-ui, sans-serif' } as never,
   width: 760,
 };
 
-const COLORS = ['#2b6cb0', '#dd6b20', '#718096', '#2f855a'];
+const COLORS = ['#2b6cb0', '#dd6b20', '#718096', '#2f855a', '#805ad5', '#b83280'];
 
-function svgOf(plot: unknown, legend: { series: readonly string[] }): string {
+/** The SVG of a plot that Plot may have wrapped. */
+export function svgIn(plot: unknown): Element {
   const found = plot as Element;
   const svg = found.tagName?.toLowerCase() === 'svg' ? found : found.querySelector('svg')!;
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
+  return svg;
+}
+
+function svgOf(plot: unknown, legend: { series: readonly string[] }): string {
+  const svg = svgIn(plot);
   // Plot's own legends are HTML; a line of coloured words does in an SVG.
   const words = legend.series.map((name, i) => {
     const span = document.createElementNS('http://www.w3.org/2000/svg', 'tspan');
@@ -51,7 +57,7 @@ export function ratioBars(
   const modules = [...new Set(bars.map((bar) => bar.module))];
   const plot = Plot.plot({
     ...COMMON,
-    height: 40 + modules.length * 52,
+    height: 40 + modules.length * Math.max(52, 10 + 14 * series.length),
     marginLeft: 130,
     marginRight: 50,
     marginTop: 36,
@@ -61,24 +67,28 @@ export function ratioBars(
     color: color(series),
     marks: [
       Plot.axisFy({ label: null, anchor: 'left' }),
+      Plot.ruleX([1], { stroke: '#222', strokeDasharray: '3,3' }),
       Plot.barX(bars, { x: 'ratio', y: 'series', fy: 'module', fill: 'series' }),
       Plot.text(bars, {
-        x: 'ratio',
+        // Beside a bar that goes to the left, not upon it.
+        x: (bar: { ratio: number }) => Math.max(0, bar.ratio),
         y: 'series',
         fy: 'module',
         text: (bar: { ratio: number }) => bar.ratio.toFixed(2),
         dx: 4,
         textAnchor: 'start',
         fontSize: 9,
+        stroke: 'white',
+        strokeWidth: 3,
+        fill: '#222',
       }),
-      Plot.ruleX([1], { stroke: '#222', strokeDasharray: '3,3' }),
     ],
   });
   return svgOf(plot, { series });
 }
 
 /** Without digits that say nothing: 10 µs, not 10.0 µs. */
-const round = (format: (value: number) => string) => (value: number) =>
+export const round = (format: (value: number) => string) => (value: number) =>
   format(value).replace(/\.0+(?=\D|$)/, '');
 
 /** Lines on two logarithmic axes; y is nanoseconds. */

@@ -24,7 +24,8 @@ export const SETTINGS: { engine: EngineKey; layout: 'separate' | 'inline' }[] = 
   { engine: 'node20', layout: 'inline' },
 ];
 
-export const engineTitle = (results: Results, key: EngineKey): string => results.engines[key]?.title ?? key;
+export const engineTitle = <M>(results: Results<M>, key: EngineKey): string =>
+  results.engines[key]?.title ?? key;
 
 /** Results of real modules in one engine and layout. */
 export function modulesIn(

@@ -11,8 +11,8 @@ const files = [
   ...(readdirSync(join(ROOT, 'samples'), { recursive: true }) as string[]).map((name) => `samples/${name}`),
 ].filter((name) => name.endsWith('.md'));
 
-/** Made by `npm run bench`. */
-const GENERATED = ['docs/measurements.md'];
+/** Made by `npm run bench` and `npm run bench:mechanisms`. */
+const GENERATED = ['docs/measurements.md', 'docs/mechanisms-measured.md'];
 
 /** The anchor that GitHub makes of a heading. */
 const anchor = (heading: string) =>
