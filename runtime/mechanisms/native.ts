@@ -174,17 +174,22 @@ export function machineCosts(mechanism: NativeMechanism): Costs | string {
 }
 
 const costs = new Map<NativeMechanism, Costs>();
+/** Pages that are measured, and one of how many they are: neighbours would share system calls. */
 const SAMPLE = 128;
-const ROUNDS = 5;
+const STRIDE = 6;
+const ROUNDS = 7;
 
-/** What pages cost here, in nanoseconds: the least of a few rounds on a memory of our own. Measured once. */
+/**
+ * What pages cost here, in nanoseconds: the least of a few rounds on a memory of our own. Measured once. A fault
+ * includes that its page is protected again at the next checkpoint.
+ */
 export function nativeCosts(addon: NativeAddon, mechanism: NativeMechanism): Costs {
   const known = costs.get(mechanism);
   if (known) return known;
-  const memory = new WebAssembly.Memory({ initial: (SAMPLE * PAGE_BYTES) / 65536 });
+  const memory = new WebAssembly.Memory({ initial: (SAMPLE * STRIDE * PAGE_BYTES) / 65536 });
   const view = new Uint8Array(memory.buffer).fill(1);
   const watched = addon.attach(memory.buffer as ArrayBuffer, mechanism);
-  const pages = Uint32Array.from({ length: SAMPLE }, (_, i) => i);
+  const pages = Uint32Array.from({ length: SAMPLE }, (_, i) => i * STRIDE);
   const best: Costs = { copy: Infinity, fault: Infinity, compare: Infinity };
   const time = (key: keyof Costs, fn: () => void): void => {
     const begin = performance.now();
@@ -192,18 +197,22 @@ export function nativeCosts(addon: NativeAddon, mechanism: NativeMechanism): Cos
     best[key] = Math.max(1, Math.min(best[key], ((performance.now() - begin) * 1e6) / SAMPLE));
   };
   const write = (value: number): void => {
-    for (let i = 0; i < SAMPLE; i++) view[i * PAGE_BYTES] = value;
+    for (let i = 0; i < SAMPLE; i++) view[i * STRIDE * PAGE_BYTES] = value;
   };
   try {
+    watched.checkpoint();
+    write(0);
     for (let round = 0; round < ROUNDS; round++) {
-      watched.checkpoint();
-      time('fault', () => write(round));
+      time('fault', () => {
+        watched.checkpoint();
+        write(round);
+      });
       // Writable already: what is timed is the copy alone.
       if (mechanism !== 'uffd-async') time('copy', () => watched.checkpoint(pages, SAMPLE));
       else best.copy = best.fault;
       // The worst case: pages that have not changed are read to their ends.
       time('compare', () => {
-        for (let i = 0; i < SAMPLE; i++) watched.changed(i);
+        for (let i = 0; i < SAMPLE; i++) watched.changed(i * STRIDE);
       });
     }
   } finally {

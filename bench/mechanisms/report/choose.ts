@@ -25,7 +25,7 @@ const ROWS: readonly Row[] = [
     name: 'lmc',
     sees: 'a branch before each store',
     works: ANY,
-    unit: '1 to 4096 bytes (64)',
+    unit: '1 to 4096 bytes (256)',
     memory: 'what was written, in regions; 1 byte of tag each',
     when: 'you do not know, or checkpoints are frequent, or writes are scattered',
   },
