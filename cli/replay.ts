@@ -30,7 +30,7 @@ export function replayCommand(program: Command): void {
     .description('replay traces of written pages through policies of speculation')
     .argument('<traces...>', 'files that belay trace wrote')
     .option('--policy <name[:option=value,...]>', 'one of them, or all', 'all')
-    .option('--costs <copy,fault,compare>', 'what a page costs, in any unit', parseCosts)
+    .option('--costs <copy,fault,compare[,protect]>', 'what a page costs, in any unit', parseCosts)
     .addOption(
       new Option('--machine <mechanism>', 'measure the costs of this mechanism here')
         .choices(['uffd', 'mprotect'])
@@ -43,11 +43,11 @@ export function replayCommand(program: Command): void {
 
 function parseCosts(text: string): Costs {
   const numbers = text.split(',').map(Number);
-  if (numbers.length !== 3 || !numbers.every((n) => n > 0)) {
-    throw new InvalidArgumentError('It is three numbers greater than 0, like 1,8,0.5.');
+  const [copy = 0, fault = 0, compare = 0, protect = 0] = numbers;
+  if (numbers.length < 3 || numbers.length > 4 || !(Math.min(copy, fault, compare) > 0 && protect >= 0)) {
+    throw new InvalidArgumentError('It is three numbers greater than 0, like 1,8,0.5, and perhaps a fourth.');
   }
-  const [copy, fault, compare] = numbers as [number, number, number];
-  return { copy, fault, compare };
+  return { copy, fault, compare, protect };
 }
 
 async function run(files: string[], flags: Flags): Promise<void> {
@@ -78,16 +78,28 @@ async function run(files: string[], flags: Flags): Promise<void> {
     process.stdout.write(`${JSON.stringify({ costs, results }, null, 2)}\n`);
     return;
   }
-  const { copy, fault, compare } = costs;
-  const short = (n: number) => (n >= 100 ? Math.round(n).toLocaleString('en-US') : n.toPrecision(3));
+  const { copy, fault, compare, protect = 0 } = costs;
+  const short = (n: number) =>
+    n >= 100 ? Math.round(n).toLocaleString('en-US') : String(Number(n.toPrecision(3)));
   process.stdout.write(
-    `costs of a page: copy ${short(copy)}, fault ${short(fault)}, compare ${short(compare)}\n`,
+    `costs of a page: copy ${short(copy)}, fault ${short(fault)}, compare ${short(compare)}, protect ${short(protect)}\n`,
   );
-  const head = ['', 'faults', 'copies', 'wasted', 'compares', 'cost', 'share', 'pages held', 'rollback'];
+  const head = [
+    '',
+    'faults',
+    'copies',
+    'wasted',
+    'compares',
+    'protects',
+    'cost',
+    'share',
+    'pages held',
+    'rollback',
+  ];
   for (const { file, outcomes } of results) {
     const rows = outcomes.map((o) => [
       o.policy,
-      ...[o.faults, o.copies, o.wasted, o.compares].map((n) => n.toLocaleString('en-US')),
+      ...[o.faults, o.copies, o.wasted, o.compares, o.protects].map((n) => n.toLocaleString('en-US')),
       short(o.cost),
       `${(100 * o.share).toFixed(1)} %`,
       `${o.meanHeld.toFixed(1)} (${o.peakHeld})`,

@@ -173,25 +173,24 @@ export function machineCosts(mechanism: NativeMechanism): Costs | string {
   return unavailable(mechanism) ?? nativeCosts(loaded as NativeAddon, mechanism);
 }
 
-const costs = new Map<NativeMechanism, Costs>();
+const costs = new Map<NativeMechanism, Required<Costs>>();
 /** Pages that are measured, and one of how many they are: neighbours would share system calls. */
 const SAMPLE = 128;
 const STRIDE = 6;
 const ROUNDS = 7;
 
 /**
- * What pages cost here, in nanoseconds: the least of a few rounds on a memory of our own. Measured once. A fault
- * includes that its page is protected again at the next checkpoint.
+ * What pages cost here, in nanoseconds: the least of a few rounds on a memory of our own. Measured once.
  */
-export function nativeCosts(addon: NativeAddon, mechanism: NativeMechanism): Costs {
+export function nativeCosts(addon: NativeAddon, mechanism: NativeMechanism): Required<Costs> {
   const known = costs.get(mechanism);
   if (known) return known;
   const memory = new WebAssembly.Memory({ initial: (SAMPLE * STRIDE * PAGE_BYTES) / 65536 });
   const view = new Uint8Array(memory.buffer).fill(1);
   const watched = addon.attach(memory.buffer as ArrayBuffer, mechanism);
   const pages = Uint32Array.from({ length: SAMPLE }, (_, i) => i * STRIDE);
-  const best: Costs = { copy: Infinity, fault: Infinity, compare: Infinity };
-  const time = (key: keyof Costs, fn: () => void): void => {
+  const best = { copy: Infinity, fault: Infinity, compare: Infinity, protect: Infinity };
+  const time = (key: keyof typeof best, fn: () => void): void => {
     const begin = performance.now();
     fn();
     best[key] = Math.max(1, Math.min(best[key], ((performance.now() - begin) * 1e6) / SAMPLE));
@@ -203,10 +202,8 @@ export function nativeCosts(addon: NativeAddon, mechanism: NativeMechanism): Cos
     watched.checkpoint();
     write(0);
     for (let round = 0; round < ROUNDS; round++) {
-      time('fault', () => {
-        watched.checkpoint();
-        write(round);
-      });
+      time('protect', () => watched.checkpoint());
+      time('fault', () => write(round));
       // Writable already: what is timed is the copy alone.
       if (mechanism !== 'uffd-async') time('copy', () => watched.checkpoint(pages, SAMPLE));
       else best.copy = best.fault;

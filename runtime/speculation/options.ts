@@ -83,11 +83,14 @@ export function checkOptions<T extends object>(
 }
 
 /** @throws ERR_BELAY_OPTION where a cost is not a number above 0 */
-export function checkCosts(costs: { copy: number; fault: number; compare: number }): void {
+export function checkCosts(costs: { copy: number; fault: number; compare: number; protect?: number }): void {
   for (const name of ['copy', 'fault', 'compare'] as const) {
     const value = costs[name];
     if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
       throw wrong(`costs: ${name}`, 'a number above 0', value);
     }
   }
+  const { protect = 0 } = costs;
+  if (!(protect >= 0 && Number.isFinite(protect)))
+    throw wrong('costs: protect', 'a number of at least 0', protect);
 }

@@ -7,8 +7,14 @@
  *       wasted   = chosen and not written
  *       held     = chosen or written: the pre-images that a rollback would put back
  *
- *     cost  = copies * copy + faults * fault + compares * compare
+ *       protects = pages opened: chosen, and neither chosen nor written in the last epoch
+ *                + pages closed: chosen or written in the last epoch, and not chosen
+ *
+ *     cost  = copies * copy + faults * fault + compares * compare + protects * protect
  *     share = (cost of none - cost) / (cost of none - cost of the oracle)
+ *
+ * The oracle copies what will be written, and does not weigh what opening and closing pages costs: where that costs
+ * something, a policy that leaves pages open can gain more than it does, and has a share above 1.
  *
  * Nothing is skipped at the start: warming up counts. `changed` is what the trace says: a page of the ended epoch's
  * written set differs from its pre-image.
@@ -62,6 +68,8 @@ export interface Outcome {
   readonly wasted: number;
   /** Comparisons with pre-images. */
   readonly compares: number;
+  /** Pages whose protection changed at a checkpoint. */
+  readonly protects: number;
   readonly cost: number;
   /** Share of what the oracle gains over no speculation; 1 where there is nothing to gain. */
   readonly share: number;
@@ -89,10 +97,15 @@ export type Watch = (epoch: number, chosen: Uint32Array, faults: number, compare
 export function replay(trace: Trace, maker: PolicyMaker, costs: Costs, watch?: Watch): Outcome {
   checkCosts(costs);
   const run = simulate(trace, maker(costs), watch);
-  const price = (counts: Pick<Counts, 'copies' | 'faults' | 'compares'>) =>
-    counts.copies * costs.copy + counts.faults * costs.fault + counts.compares * costs.compare;
-  const most = price({ copies: 0, faults: run.written, compares: 0 });
-  const least = price({ copies: run.written, faults: 0, compares: 0 });
+  const { protect = 0 } = costs;
+  const price = (counts: Pick<Counts, 'copies' | 'faults' | 'compares' | 'protects'>) =>
+    counts.copies * costs.copy +
+    counts.faults * costs.fault +
+    counts.compares * costs.compare +
+    counts.protects * protect;
+  const { written } = run;
+  const most = price({ copies: 0, faults: written, compares: 0, protects: run.noneProtects });
+  const least = price({ copies: written, faults: 0, compares: 0, protects: run.oracleProtects });
   const cost = price(run);
   const epochs = trace.epochs.length;
   const meanHeld = run.held / Math.max(1, epochs);
@@ -105,6 +118,7 @@ export function replay(trace: Trace, maker: PolicyMaker, costs: Costs, watch?: W
     faults: run.faults,
     wasted: run.wasted,
     compares: run.compares,
+    protects: run.protects,
     cost,
     share: most === least ? 1 : (most - cost) / (most - least),
     peakHeld: run.peakHeld,
@@ -131,6 +145,10 @@ interface Counts {
   faults: number;
   wasted: number;
   compares: number;
+  protects: number;
+  /** What no speculation, and the oracle, would have. */
+  noneProtects: number;
+  oracleProtects: number;
   held: number;
   peakHeld: number;
   hash: number;
@@ -170,8 +188,10 @@ class View implements Epoch {
 }
 
 function simulate(trace: Trace, policy: Policy, watch: Watch | undefined): Counts {
-  const counts = { policy: policy.name, written: 0, copies: 0, faults: 0, wasted: 0, compares: 0, held: 0 };
+  const counts = { policy: policy.name, written: 0, copies: 0, faults: 0, wasted: 0, held: 0 };
+  const protects = { protects: 0, noneProtects: 0, oracleProtects: 0 };
   let peakHeld = 0;
+  let chosenBefore = 0;
   let hash = 0x811c9dc5;
   const view = new View(policy);
   let out = new Uint32Array(0);
@@ -184,13 +204,25 @@ function simulate(trace: Trace, policy: Policy, watch: Watch | undefined): Count
     if (!(chosen >= 0 && chosen <= epoch.pages)) throw broken(policy, n, `says it chose ${chosen} pages`);
     view.now = n + 1;
     hash = hashed(hash, chosen);
+    const open = chosenBefore + view.faultCount;
+    let kept = 0;
     for (let i = 0; i < chosen; i++) {
       const page = out[i]!;
       if (page >= epoch.pages) throw broken(policy, n, `chose page ${page} of ${epoch.pages}`);
       if (view.saved[page] === n + 1) throw broken(policy, n, `chose page ${page} twice`);
+      if (n > 0 && view.saved[page] === n) kept++;
       view.saved[page] = n + 1;
       hash = hashed(hash, page);
     }
+    if (n > 0) {
+      const last = trace.epochs[n - 1]!.written.length;
+      let again = 0;
+      for (const page of epoch.written) if (view.wrote[page] === n) again++;
+      protects.protects += chosen - kept + (open - kept);
+      protects.noneProtects += last;
+      protects.oracleProtects += epoch.written.length - again + (last - again);
+    }
+    chosenBefore = chosen;
     write(view, epoch.written);
     const held = chosen + view.faultCount;
     counts.copies += chosen;
@@ -201,7 +233,7 @@ function simulate(trace: Trace, policy: Policy, watch: Watch | undefined): Count
     peakHeld = Math.max(peakHeld, held);
     watch?.(n, out.subarray(0, chosen), view.faultCount, view.compares - before);
   }
-  return { ...counts, peakHeld, compares: view.compares, hash };
+  return { ...counts, ...protects, peakHeld, compares: view.compares, hash };
 }
 
 /** The epoch's writes: those to pages that are not saved fault. */

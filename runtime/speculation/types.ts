@@ -18,6 +18,12 @@ export interface Costs {
   fault: number;
   /** Comparing a page with its pre-image. */
   compare: number;
+  /**
+   * Changing a page's protection at a checkpoint: opening one that is chosen and was protected, or protecting one that
+   * was written or chosen and is not chosen again. A system call each, from user space; next to nothing in a kernel.
+   * Default 0.
+   */
+  protect?: number;
 }
 
 /** What a policy is told at a checkpoint. */

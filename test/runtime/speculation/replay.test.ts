@@ -44,6 +44,7 @@ test('three epochs by hand', () => {
     faults: 3,
     wasted: 3,
     compares: 0,
+    protects: 6,
     cost: 40,
     share: (50 - 40) / (50 - 10),
     peakHeld: 3,
@@ -121,7 +122,8 @@ test('a page saved an epoch ago may not be compared', () => {
 function naive(trace: Trace, maker: PolicyMaker, costs: Costs): Partial<Outcome> {
   const policy = maker(costs);
   const bytes: number[] = [];
-  let [copies, faults, wasted, compares, peakHeld] = [0, 0, 0, 0, 0];
+  let [copies, faults, wasted, compares, protects, peakHeld] = [0, 0, 0, 0, 0, 0];
+  let first = true;
   let saved = new Set<number>();
   let wrote = new Set<number>();
   let faulted: number[] = [];
@@ -145,6 +147,10 @@ function naive(trace: Trace, maker: PolicyMaker, costs: Costs): Partial<Outcome>
     for (const number of [list.length, ...list]) {
       for (let i = 0; i < 4; i++) bytes.push((number >>> (8 * i)) & 255);
     }
+    // Open until now, and open from now on: a page in one of them alone changes its protection.
+    const open = [...saved, ...list];
+    if (!first) protects += open.filter((page) => saved.has(page) !== chosen.has(page)).length;
+    first = false;
     wrote = new Set(written);
     faulted = [...wrote].filter((page) => !chosen.has(page));
     saved = new Set([...chosen, ...wrote]);
@@ -155,13 +161,14 @@ function naive(trace: Trace, maker: PolicyMaker, costs: Costs): Partial<Outcome>
   }
   let hash = 2166136261n;
   for (const byte of bytes) hash = ((hash ^ BigInt(byte)) * 16777619n) & 0xffffffffn;
-  const cost = copies * costs.copy + faults * costs.fault + compares * costs.compare;
-  return { copies, faults, wasted, compares, cost, peakHeld, hash: Number(hash) };
+  const cost =
+    copies * costs.copy + faults * costs.fault + compares * costs.compare + protects * (costs.protect ?? 0);
+  return { copies, faults, wasted, compares, protects, cost, peakHeld, hash: Number(hash) };
 }
 
 const some = (outcome: Outcome): Partial<Outcome> => {
-  const { copies, faults, wasted, compares, cost, peakHeld, hash } = outcome;
-  return { copies, faults, wasted, compares, cost, peakHeld, hash };
+  const { copies, faults, wasted, compares, protects, cost, peakHeld, hash } = outcome;
+  return { copies, faults, wasted, compares, protects, cost, peakHeld, hash };
 };
 
 for (const name of NAMES) {
@@ -197,6 +204,20 @@ test('replayAll puts the makers between none and the oracle', () => {
     outcomes.map((outcome) => outcome.policy),
     ['none', 'gspec', 'adaptive', 'oracle'],
   );
+});
+
+test('what opening and protecting pages costs is in the cost of each policy, of none and of the oracle', () => {
+  const costs = { ...COSTS, protect: 3 };
+  for (const trace of [randomTrace(3), phaseTrace(2), hotTrace(4)]) {
+    for (const name of NAMES) {
+      const outcome = replay(trace, policyNamed(name), costs);
+      assert.equal(some(outcome), naive(trace, policyNamed(name), costs));
+    }
+    const [none, oracle] = replayAll(trace, [], costs);
+    assert.equal([none!.share, oracle!.share], [0, 1]);
+    assert.ok(none!.protects > 0 && oracle!.protects > 0);
+  }
+  assert.throws(() => replay(hotTrace(1), policyNamed('none'), { ...COSTS, protect: -1 }), /protect/);
 });
 
 test('a trace without writes leaves nothing to gain', () => {
