@@ -47,6 +47,13 @@ export const FAULTS: readonly Fault[] = [
     mechanisms: TRAPPING,
   },
   {
+    what: 'a working set that stays as it is keeps its old pre-images',
+    file: 'trapping.cc',
+    from: 'log_.renew(i, at(ahead[i]));',
+    to: '',
+    mechanisms: TRAPPING,
+  },
+  {
     what: 'touch opens pages and does not save them',
     file: 'trapping.cc',
     from: 'for (size_t page = from; page < to; page++) save(page);\n    return openRun(from, to);',

@@ -28,12 +28,25 @@ void PageLog::save(size_t page, const uint8_t* bytes) { memcpy(enter(page), byte
 
 void PageLog::saveZeros(size_t page) { memset(enter(page), 0, kPageBytes); }
 
+bool PageLog::isAhead(const uint32_t* pages, size_t count) const {
+  if (count != count_ || count != ahead_) return false;
+  return count == 0 || memcmp(list_.as<uint32_t>(), pages, count * sizeof(uint32_t)) == 0;
+}
+
+void PageLog::renew(size_t index, const uint8_t* bytes) {
+  memcpy(pool_.data() + index * kPageBytes, bytes, kPageBytes);
+}
+
 void PageLog::forget() {
-  if (count_ > largest_) largest_ = count_;
+  age();
   for (size_t i = 0; i < count_; i++) saved_.remove(page(i));
   count_ = 0;
   ahead_ = 0;
   faultedEnd_ = SIZE_MAX;
+}
+
+void PageLog::age() {
+  if (count_ > largest_) largest_ = count_;
   if (++epochs_ < kWindow) return;
   const size_t kept = largest_ * 2 > kAlwaysKept ? largest_ * 2 : kAlwaysKept;
   if (touched_ > kept * 2) {

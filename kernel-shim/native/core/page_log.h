@@ -34,7 +34,14 @@ class PageLog {
   const uint8_t* preImageAt(size_t index) const { return pool_.data() + index * kPageBytes; }
   const uint8_t* preImage(size_t page) const { return preImageAt(slot_.as<uint32_t>()[page]); }
 
+  // Whether the log holds these pages in this order, all of them saved ahead, and nothing else.
+  bool isAhead(const uint32_t* pages, size_t count) const;
+  // A new pre-image for the page at a place in the list.
+  void renew(size_t index, const uint8_t* bytes);
+
   void forget();
+  // Counts an epoch that ends without forget(), for what is given back.
+  void age();
   // What is in the log now was saved ahead, not on a fault.
   void endAhead() { ahead_ = count_; }
   // What comes after this was saved because all of memory had to be opened, not on a fault.

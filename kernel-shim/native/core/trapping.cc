@@ -100,6 +100,14 @@ void TrappingMemory::openEntering(Span entering, bool all) {
 }
 
 Outcome TrappingMemory::checkpoint(const uint32_t* ahead, size_t count) {
+  if (armed_ && !doubtful_ && log_.isAhead(ahead, count)) {
+    // A working set that stays as it is: nothing to open, to protect or to enter.
+    for (size_t i = 0; i < count; i++) log_.renew(i, at(ahead[i]));
+    log_.age();
+    stats_.pagesSaved += count;
+    stats_.copiedAhead += count;
+    return {};
+  }
   Span all, entering, leaving;
   for (size_t i = 0; i < count; i++) {
     next_.add(ahead[i]);

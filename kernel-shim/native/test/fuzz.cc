@@ -251,6 +251,23 @@ class Fuzz {
     ahead_.clear();
     for (const uint32_t page : ahead) ahead_[page] = 1;
     opened_ = memory_->stats().openedWhole;
+    if (!ahead.empty() && below(3) == 0) steady(ahead);
+  }
+
+  // A working set that stays as it is: writes to pages ahead alone, and the same list again.
+  void steady(const std::vector<uint32_t>& ahead) {
+    for (size_t epochs = 1 + below(3); epochs > 0; epochs--) {
+      for (size_t n = below(5); n > 0; n--) {
+        const size_t offset = ahead[below(ahead.size())] * kPageBytes + below(kPageBytes);
+        base_[offset] ^= 0x5a;
+        now_[offset] = base_[offset];
+      }
+      if (memory_->checkpoint(ahead.data(), ahead.size()).failed()) {
+        check(inject_, "checkpoint failed");
+        return;
+      }
+      then_ = now_;
+    }
   }
 
   void rollback() {

@@ -38,6 +38,9 @@ const PROGRAM = await toBinary(
 const start = (options: InstrumentOptions, more: InstantiateOptions = {}): Guest<Program> =>
   instantiateSync<Program>(instrument(PROGRAM, options).wasm as Uint8Array<ArrayBuffer>, {}, more);
 
+/** Engines have words of their own. */
+const isTrap = (error: unknown): boolean => error instanceof WebAssembly.RuntimeError;
+
 function codeOf(fn: () => unknown): [code: string, message: string] {
   try {
     fn();
@@ -177,9 +180,9 @@ test('an undo log that is full stops the store, says why, and rolls back', () =>
   guest.checkpoint();
   assert.throws(() => {
     for (let i = 0; i < 10_000; i++) guest.exports.set(0, i + 2);
-  }, /unreachable/);
+  }, isTrap);
   assert.is(guest.logFull, true);
-  assert.throws(() => guest.fill(0, 1, 2 ** 20), /unreachable/);
+  assert.throws(() => guest.fill(0, 1, 2 ** 20), isTrap);
   guest.rollback();
   assert.is(guest.logFull, false);
   assert.is(guest.exports.get(0), 1);
