@@ -5,7 +5,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type InstrumentOptions, instrument } from '../../../rewriter/index.js';
-import { testUnless } from '../../support/engines-skip.js';
+import { BETWEEN, testUnless } from '../../support/engines-skip.js';
 import { exposeState } from '../../support/expose.js';
 import { mechanismVariants } from '../../support/mechanisms.js';
 import { modules, type RealModule, Unreachable, type Workload } from '../../support/modules.js';
@@ -48,7 +48,8 @@ function variantsOf(module: RealModule): { name: string; options: InstrumentOpti
       // Its log has to hold what a few steps store.
       ...(mechanism === 'undolog' && { logLimit: (layout === 'inline' ? 256 : 1024) * 2 ** 20 }),
     };
-    const skip = why === undefined ? {} : { why };
+    const reason = why ?? (mechanism === 'lmc' ? undefined : BETWEEN);
+    const skip = reason === undefined ? {} : { why: reason };
     if (mechanism !== 'lmc') return [{ name, options, ...skip }];
     return REGIONS.map((region) => ({
       name: `${name}, region ${region}`,
