@@ -1,4 +1,5 @@
 /** A process that carries out one job of `npm run bench:mechanisms`. */
+import '../../runtime/node.js';
 import { answer } from '../answer.js';
 import { measureEpochs } from './jobs/epochs.js';
 import { measureMemory } from './jobs/memory.js';
