@@ -39,7 +39,7 @@ import { TO_12_BITS, TRAININGS } from './adaptive/logistic.js';
 import { Sleep } from './adaptive/sleep.js';
 import {
   ACTIVE,
-  AHEAD,
+  ALL,
   BORN,
   BY_KIND,
   BY_RECENT,
@@ -223,7 +223,7 @@ class Adaptive implements Policy {
       const since = epoch - data[s + LAST]!;
       if (page >= size || (!born && since > TRIAL)) {
         // What is known of a page that memory lost may be of use when it comes back.
-        if (born) data[s + FLAGS]! &= ~(ACTIVE | AHEAD);
+        if (born) data[s + FLAGS]! &= ~ACTIVE;
         else slots.release(s);
         continue;
       }
@@ -233,7 +233,7 @@ class Adaptive implements Policy {
         const manner = this.manner(data, s, p);
         data[s + FLAGS]! |= manner;
         if (manner & CHOSEN) out[count++] = page;
-        if (manner === CHOSEN && this.coasts(data, s, p, kind)) {
+        if (manner === CHOSEN && this.coasts(data, s, p)) {
           coasting.add(s, epoch + data[s + LEFT]!);
           continue;
         }
@@ -271,11 +271,11 @@ class Adaptive implements Policy {
   }
 
   /** Whether a chosen slot is so steady that it need not be visited. */
-  private coasts(data: Int32Array, s: number, p: number, kind: number): boolean {
+  private coasts(data: Int32Array, s: number, p: number): boolean {
     return (
       p >= this.coastFrom &&
       (data[s + HISTORY]! & 255) === 255 &&
-      data[s + BY_KIND + kind]! >> TO_12_BITS >= this.coastFrom
+      data[s + ALL]! >> TO_12_BITS >= this.coastFrom
     );
   }
 
@@ -308,7 +308,7 @@ export function adaptive(options?: Partial<AdaptiveOptions>): PolicyMaker {
     quiet: whole(3, 1, 1000),
     stay: whole(14, 0, 1000),
     explore: whole(16, 1, 1000),
-    memory: whole(30, 1, 1000),
+    memory: whole(250, 1, 1000),
     inputs: whole(7, 0, 7),
     rate: whole(1, 0, 64),
     boost: whole(30, 0, 64),

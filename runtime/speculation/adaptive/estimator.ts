@@ -21,7 +21,7 @@
 import { STRETCH, squash, TO_12_BITS, TRAININGS, trained } from './logistic.js';
 import {
   AFTER_LEADER,
-  AHEAD,
+  ALL,
   BORN,
   BY_KIND,
   BY_LEADER,
@@ -41,7 +41,7 @@ import {
 } from './slots.js';
 
 export interface EstimatorOptions {
-  /** Outcomes that a page's own counters remember. Default 30. */
+  /** Outcomes that the counter of all outcomes of a page remembers. Default 250. */
   memory: number;
   /** Inputs that count: bit i for input i. Default 7, all. */
   inputs: number;
@@ -58,12 +58,13 @@ export interface EstimatorOptions {
 const GAPS = 0;
 const FRONT = GAPS + 1024;
 /** How many they are. */
-export const SHARED = FRONT + 256;
+export const SHARED = FRONT + 128;
 
 const SETS = 8;
 /** Weights of a set: one is not used. */
 const SET = 4;
-/** Most outcomes that a counter of all pages remembers. */
+/** Most outcomes that a counter of one page, or of all, remembers. */
+const OWN_MEMORY = 30;
 const SHARED_MEMORY = 400;
 /** 0.3 and 8. */
 const FIRST_WEIGHT = 19660;
@@ -95,9 +96,9 @@ export class Estimator {
     this.memory = memory;
   }
 
-  /** How often pages at this place ahead of a run were written, 12 bits. @param born 1 of pages that were ever written, or 0 */
-  atPlace(place: number, born: number): number {
-    return this.slots.data[FRONT + 2 * place + born]! >> TO_12_BITS;
+  /** How often pages at this place ahead of a run were written, that never were before; 12 bits. */
+  atPlace(place: number): number {
+    return this.slots.data[FRONT + place]! >> TO_12_BITS;
   }
 
   /**
@@ -112,7 +113,7 @@ export class Estimator {
     const input0 = inputOf(ofKind) & this.mask0;
     const input1 = inputOf(data[after]!) & this.mask1;
     const input2 = inputOf(data[situation]!) & this.mask2;
-    const set = setOf(data[s + HISTORY]!, ofKind);
+    const set = setOf(data[s + HISTORY]!, data[s + ALL]!);
     const dot =
       ((input0 * weights[set]!) >> 8) +
       ((input1 * weights[set + 1]!) >> 8) +
@@ -132,7 +133,7 @@ export class Estimator {
     const { weights, memory } = this;
     const own = s + BY_KIND + kind;
     const history = data[s + HISTORY]!;
-    const set = setOf(history, data[own]!);
+    const set = setOf(history, data[s + ALL]!);
     const error = (((outcome << 12) - data[s + PROBABILITY]!) * this.speedOf(set >> 2)) >> 4;
     weights[set] = bounded(weights[set]! + ((data[s + INPUT]! * error + 0x2000) >> 14));
     weights[set + 1] = bounded(weights[set + 1]! + ((data[s + INPUT + 1]! * error + 0x2000) >> 14));
@@ -140,9 +141,10 @@ export class Estimator {
     const after = data[s + AFTER_LEADER]!;
     const situation = data[s + SITUATION]!;
     const recent = s + BY_RECENT + (history & 3);
-    data[own] = trained(data[own]!, outcome, memory);
-    data[after] = trained(data[after]!, outcome, memory);
-    data[recent] = trained(data[recent]!, outcome, memory);
+    data[s + ALL] = trained(data[s + ALL]!, outcome, memory);
+    if (kind > 0) data[own] = trained(data[own]!, outcome, OWN_MEMORY);
+    data[after] = trained(data[after]!, outcome, OWN_MEMORY);
+    data[recent] = trained(data[recent]!, outcome, OWN_MEMORY);
     data[situation] = trained(data[situation]!, outcome, SHARED_MEMORY);
   }
 
@@ -173,8 +175,8 @@ function bounded(weight: number): number {
 }
 
 /** Where the set of weights begins. */
-function setOf(history: number, ofKind: number): number {
-  return ((history & 3) + ((ofKind & TRAININGS) > WELL_KNOWN ? 4 : 0)) * SET;
+function setOf(history: number, all: number): number {
+  return ((history & 3) + ((all & TRAININGS) > WELL_KNOWN ? 4 : 0)) * SET;
 }
 
 /** The counter of a slot for what its leader did, and for how long the page has been written in a row: 1, 2, more, or not. */
@@ -185,23 +187,17 @@ function afterLeader(data: Int32Array, s: number, epoch: number): number {
   return s + BY_LEADER + ago * 4 + row;
 }
 
-/** The shared counter for a slot's gaps, or for its place ahead of a run. */
+/** The shared counter for a slot's gaps; of a page that was never written, for its place ahead of a run. */
 function situationOf(data: Int32Array, s: number, epoch: number): number {
-  const flags = data[s + FLAGS]!;
-  const born = (flags & BORN) !== 0;
-  if (flags & AHEAD) {
-    data[s + FLAGS] = flags & ~AHEAD;
-    return FRONT + 2 * data[s + PLACE]! + (born ? 1 : 0);
-  }
-  const since = born ? epoch - data[s + LAST]! : 255;
+  if ((data[s + FLAGS]! & BORN) === 0) return FRONT + data[s + PLACE]!;
+  const since = epoch - data[s + LAST]!;
   const gap = data[s + GAP]!;
   const before = data[s + GAP_BEFORE]!;
-  const same = since > gap ? 1 : since === gap ? 8 : 0;
   return (
     GAPS +
     (since < 3 ? since - 1 : stepsOf(since)) * 128 +
     stepsOf(gap) * 16 +
-    same +
+    (since > gap ? 1 : since === gap ? 8 : 0) +
     (since === before ? 4 : 0) +
     (gap === before ? 2 : 0)
   );

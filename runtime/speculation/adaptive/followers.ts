@@ -11,8 +11,6 @@ import type { Estimator } from './estimator.js';
 import { UNTRAINED } from './logistic.js';
 import type { Sleep } from './sleep.js';
 import {
-  ACTIVE,
-  AHEAD,
   BY_LEADER,
   BY_RECENT,
   COASTING,
@@ -143,17 +141,13 @@ export class Followers {
       if (beyond < 0 || beyond >= slots.size) return;
       const place = (distance - 1) * RUN + run - 1 + (step < 0 ? RUN * RUN : 0);
       let s = slots.slotOf[beyond]!;
-      const flags = s > 0 ? slots.data[s + FLAGS]! : 0;
-      if (flags & COASTING) return;
-      if ((flags & ACTIVE) === 0) {
-        const useless = this.estimator.atPlace(place, s > 0 ? 1 : 0) < this.useless;
+      if (s === 0) {
+        const useless = this.estimator.atPlace(place) < this.useless;
         if (useless && ++this.candidates % this.options.explore !== 0) return;
-        if (s === 0) s = slots.take(beyond, ended + 1);
-      }
-      const { data } = slots;
-      data[s + PLACE] = place;
-      data[s + FLAGS]! |= AHEAD;
-      data[s + STAY] = ended + this.options.stay;
+        s = slots.take(beyond, ended + 1);
+      } else if (slots.data[s + FLAGS]! & COASTING) return;
+      slots.data[s + PLACE] = place;
+      slots.data[s + STAY] = ended + this.options.stay;
       sleep.wake(s);
     }
   }

@@ -44,8 +44,9 @@ export const PROBABILITY = 10;
 export const INPUT = 11;
 export const AFTER_LEADER = INPUT + INPUTS;
 export const SITUATION = AFTER_LEADER + 1;
-/** Counters: by kind; by what the leader did. */
+/** Counters: by kind, the first of all outcomes; by what the leader did. */
 export const BY_KIND = 16;
+export const ALL = BY_KIND;
 export const BY_LEADER = BY_KIND + KINDS;
 /** Counters by the last two outcomes, which say what a look is worth. */
 export const BY_RECENT = BY_LEADER + 32;
@@ -54,7 +55,7 @@ export const LEADER = BY_RECENT + 4;
 export const TRUST = LEADER + 1;
 /** Not to sleep before this epoch. */
 export const STAY = TRUST + 1;
-/** Where the flag AHEAD is set: how far, of how long a run, in which direction. */
+/** Of a page that lies beyond a run of fresh ones: how far, of how long a run, in which direction. */
 export const PLACE = STAY + 1;
 export const FOLLOWER = PLACE + 1;
 /** Where the flag LISTED is set: the bucket, and the slots beside this one in it. NEXT is also that of free slots. */
@@ -79,12 +80,10 @@ export const LISTED = 8;
 export const BORN = 16;
 /** Chosen without being visited until its look is due. */
 export const COASTING = 32;
-/** Lies ahead of a run of pages that were just started. */
-export const AHEAD = 64;
 /** Faulted in the epoch that ends. */
-export const FAULTED = 128;
+export const FAULTED = 64;
 /** The epoch that ended wrote the page after three or more without. */
-export const FRESH = 256;
+export const FRESH = 128;
 
 const LONG_AGO = -(2 ** 20);
 
