@@ -42,6 +42,7 @@ import {
   ALL,
   BORN,
   BY_KIND,
+  BY_LEADER,
   BY_RECENT,
   CHOSEN,
   DUE,
@@ -64,7 +65,7 @@ import {
   WAITS,
   WRITERS,
 } from './adaptive/slots.js';
-import { between, checkCosts, checkOptions, whole } from './options.js';
+import { checkCosts, checkOptions, whole } from './options.js';
 import type { Costs, Epoch, Policy, PolicyMaker } from './types.js';
 
 export interface AdaptiveOptions extends EstimatorOptions, FollowersOptions {
@@ -79,7 +80,7 @@ export interface AdaptiveOptions extends EstimatorOptions, FollowersOptions {
   doubt: number;
   /** Outcomes of a page, of each two before, that are looked at before its schedule counts. Default 6. */
   curious: number;
-  /** Probability from which on a steady page coasts. Default 0.96875; 1 turns it off. */
+  /** Epochs that a page coasts at most; one that is always written coasts until its look. Default 8; 1: no page coasts. */
   coast: number;
   /** Epochs without a write before a page may sleep. Default 3. */
   quiet: number;
@@ -95,6 +96,8 @@ const KNOWN_KIND = 4;
 const NEW_TO_ALL = 8;
 /** From this probability on, an outcome that is not looked at counts as a write. */
 const HALF = 2048;
+/** From this probability on, a page is always written. */
+const STEADY = 3968;
 
 class Adaptive implements Policy {
   readonly name = 'adaptive';
@@ -112,7 +115,8 @@ class Adaptive implements Policy {
   private readonly sleepBelow: number;
   private readonly lookBelow: number;
   private readonly doubtful: number;
-  private readonly coastFrom: number;
+  private readonly awaitFrom: number;
+  private readonly coast: number;
   private readonly looks: number;
   private readonly curious: number;
   private readonly quiet: number;
@@ -121,11 +125,12 @@ class Adaptive implements Policy {
     const ratio = (cost: number) => Math.min(4096, Math.floor((4096 * cost) / fault));
     this.thresholds = Int32Array.from({ length: 8 }, (_, g) => ratio(copy + compare / 2 ** g));
     this.riskBelow = ratio(copy + compare);
-    this.sleepBelow = ratio(copy / 4);
+    this.sleepBelow = ratio(copy / 2);
+    this.awaitFrom = ratio(copy);
     this.doubtful = Math.max(1, Math.floor((options.doubt * compare) / fault));
     const { idle } = options;
     this.lookBelow = idle === 0 ? 0 : 4096 - Math.floor((4096 * compare) / (copy * idle));
-    this.coastFrom = Math.floor(4096 * options.coast);
+    this.coast = options.coast;
     this.looks = options.looks;
     this.curious = options.curious;
     this.quiet = options.quiet;
@@ -233,9 +238,12 @@ class Adaptive implements Policy {
         const manner = this.manner(data, s, p);
         data[s + FLAGS]! |= manner;
         if (manner & CHOSEN) out[count++] = page;
-        if (manner === CHOSEN && this.coasts(data, s, p)) {
-          coasting.add(s, epoch + data[s + LEFT]!);
-          continue;
+        if (manner === CHOSEN) {
+          const epochs = this.coastsFor(data, s, p);
+          if (epochs > 1) {
+            coasting.add(s, epoch + epochs);
+            continue;
+          }
         }
       } else if (born && p < sleepBelow && this.maySleep(data, s, since, kind)) {
         this.awaitKinds(data, s);
@@ -270,13 +278,26 @@ class Adaptive implements Policy {
     return (after & TRAININGS) <= 1 || after >> TO_12_BITS < this.thresholds[data[s + LOOK]!]!;
   }
 
-  /** Whether a chosen slot is so steady that it need not be visited. */
-  private coasts(data: Int32Array, s: number, p: number): boolean {
-    return (
-      p >= this.coastFrom &&
-      (data[s + HISTORY]! & 255) === 255 &&
-      data[s + ALL]! >> TO_12_BITS >= this.coastFrom
-    );
+  /** How many epochs a chosen slot need not be visited for: while nothing but a look would change the choice. */
+  private coastsFor(data: Int32Array, s: number, p: number): number {
+    const left = data[s + LEFT]!;
+    const threshold = this.thresholds[data[s + LOOK]!]!;
+    if (left < 2 || this.coast < 2 || p <= 2 * threshold) return 0;
+    const history = data[s + HISTORY]!;
+    if (p >= STEADY && (history & 255) === 255 && data[s + ALL]! >> TO_12_BITS >= STEADY) return left;
+    const likely = p >= HALF ? 1 : 0;
+    if (likely && (history & 15) !== 15) return 0;
+    // Neither the outcomes that will be assumed nor another kind of request may end it.
+    const least = threshold >> 1;
+    const next = ((history << 1) | likely) & 3;
+    if (
+      speaksAgainst(data[s + BY_RECENT + next]!, least) ||
+      speaksAgainst(data[s + BY_RECENT + (likely ? 3 : 0)]!, least)
+    ) {
+      return 0;
+    }
+    for (let own = s + BY_KIND; own < s + BY_LEADER; own++) if (speaksAgainst(data[own]!, least)) return 0;
+    return Math.min(left, this.coast);
   }
 
   /** A page that this kind of request is known not to write need not be quiet: its own kinds will wake it. */
@@ -292,9 +313,14 @@ class Adaptive implements Policy {
     while (kinds !== 0) {
       const kind = 31 - Math.clz32(kinds);
       kinds &= ~(1 << kind);
-      if (data[s + BY_KIND + kind]! >> TO_12_BITS > this.sleepBelow) this.sleep.await(s, kind);
+      if (data[s + BY_KIND + kind]! >> TO_12_BITS > this.awaitFrom) this.sleep.await(s, kind);
     }
   }
+}
+
+/** Whether a counter knows that what it counts is improbable. */
+function speaksAgainst(counter: number, least: number): boolean {
+  return counter >> TO_12_BITS <= least && (counter & TRAININGS) > 1;
 }
 
 /** Makes adaptive policies. @throws ERR_BELAY_OPTION where an option is unknown or malformed */
@@ -304,7 +330,7 @@ export function adaptive(options?: Partial<AdaptiveOptions>): PolicyMaker {
     curious: whole(6, 0, 30),
     doubt: whole(300, 1, 2 ** 20),
     idle: whole(4, 0, 1000),
-    coast: between(0.96875, 0, 1),
+    coast: whole(8, 1, 127),
     quiet: whole(3, 1, 1000),
     stay: whole(14, 0, 1000),
     explore: whole(16, 1, 1000),

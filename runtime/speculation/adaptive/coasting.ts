@@ -3,7 +3,7 @@
  * looks are for. An epoch costs a comparison and a copy of a number for each.
  */
 import { grown } from '../page-list.js';
-import { ACTIVE, CHOSEN, COASTING, DUE, FLAGS, HISTORY, LAST, PAGE, type Slots, VISITED } from './slots.js';
+import { ACTIVE, CHOSEN, COASTING, DUE, FLAGS, HISTORY, LAST, PAGE, PROBABILITY, type Slots, VISITED } from './slots.js';
 import type { Sleep } from './sleep.js';
 
 export class Coasting {
@@ -61,9 +61,11 @@ export class Coasting {
     data[s + FLAGS]! &= ~COASTING;
     this.sleep.wake(s);
     data[s + FLAGS]! |= CHOSEN | DUE;
+    // What was not looked at counts as what was predicted.
+    const epochs = Math.min(15, ended - data[s + VISITED]!);
+    const likely = data[s + PROBABILITY]! >= 2048;
+    data[s + HISTORY] = (data[s + HISTORY]! << epochs) | (likely ? (1 << epochs) - 1 : 0);
+    if (likely) data[s + LAST] = ended - 1;
     data[s + VISITED] = ended;
-    // What was not looked at counts as written.
-    data[s + LAST] = ended - 1;
-    data[s + HISTORY]! |= 255;
   }
 }
