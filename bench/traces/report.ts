@@ -190,13 +190,10 @@ function net(costs: Costs): void {
 /** Each part of adaptive, and the options that leave it out. */
 const PARTS: readonly (readonly [string, Partial<AdaptiveOptions>])[] = [
   ['all of it', {}],
-  ['without how hot a page is', { inputs: 63 - 1 }],
-  ['without the last two outcomes', { inputs: 63 - 2 }],
-  ['without kinds', { inputs: 63 - 4 }],
-  ['without leaders', { inputs: 63 - 8 }],
-  ['without gaps', { inputs: 63 - 16 }],
-  ['without neighbours', { inputs: 63 - 32 }],
-  ['how hot a page is, alone', { inputs: 1 }],
+  ['without kinds and how hot a page is', { inputs: 7 - 1 }],
+  ['without leaders', { inputs: 7 - 2 }],
+  ['without gaps', { inputs: 7 - 4 }],
+  ['kinds and how hot a page is, alone', { inputs: 1 }],
   ['a rate that does not fall', { rate: 10, boost: 0 }],
   ['looks by schedule alone', { curious: 0, doubt: 2 ** 20, idle: 0 }],
   ['looks always', { looks: 0 }],

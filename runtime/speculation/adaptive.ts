@@ -21,11 +21,12 @@
  *
  *     checkpoint:  1 wake      pages that faulted, whose time has come         adaptive/sleep.ts
  *                  2 learn     outcomes of all awake                           adaptive/estimator.ts
- *                  3 wake      what may follow: neighbours, followers, the kind
- *                  4 choose    predict all awake; choose, protect, or put to sleep
+ *                  3 wake      followers, neighbours; the kind           adaptive/followers.ts
+ *                  4 choose    predict all awake; choose, protect, put to sleep, or let coast
  *
- * A page that was written in each of the last eight epochs, and is nearly sure to be, coasts: it is chosen without being
- * visited until its next look. So a steady program costs a few nanoseconds a page.
+ * A page whose choice nothing but a look would change coasts: it is chosen without being visited, until its next look where it
+ * was written in each of the last eight epochs, and for `coast` epochs at the most elsewhere. So a steady program costs
+ * a few nanoseconds a page.
  *
  * No random numbers: the same epochs give the same choices.
  *
@@ -39,18 +40,17 @@ import { TO_12_BITS, TRAININGS } from './adaptive/logistic.js';
 import { Sleep } from './adaptive/sleep.js';
 import {
   ACTIVE,
+  AGAINST,
   ALL,
   BORN,
   BY_KIND,
-  BY_LEADER,
   BY_RECENT,
   CHOSEN,
   DUE,
   FAULTED,
   FLAGS,
   FRESH,
-  GAP,
-  GAP_BEFORE,
+  GAPS,
   HISTORY,
   KINDS,
   LAST,
@@ -134,7 +134,7 @@ class Adaptive implements Policy {
     this.looks = options.looks;
     this.curious = options.curious;
     this.quiet = options.quiet;
-    this.estimator = new Estimator(this.slots, options);
+    this.estimator = new Estimator(this.slots, options, this.thresholds[7]! >> 1);
     this.followers = new Followers(this.slots, this.sleep, this.estimator, this.sleepBelow, options);
   }
 
@@ -206,8 +206,7 @@ class Adaptive implements Policy {
     data[s + LAST] = ended;
     data[s + WRITERS]! |= 1 << this.kind;
     if (born) {
-      data[s + GAP_BEFORE] = data[s + GAP]!;
-      data[s + GAP] = Math.min(since, 65535);
+      data[s + GAPS] = (Math.min(since, 32767) << 16) | (data[s + GAPS]! >> 16);
       if (since < 2) return;
     } else data[s + FLAGS]! |= BORN;
     this.followers.start(s, ended);
@@ -288,15 +287,11 @@ class Adaptive implements Policy {
     const likely = p >= HALF ? 1 : 0;
     if (likely && (history & 15) !== 15) return 0;
     // Neither the outcomes that will be assumed nor another kind of request may end it.
+    if (data[s + AGAINST] !== 0) return 0;
     const least = threshold >> 1;
     const next = ((history << 1) | likely) & 3;
-    if (
-      speaksAgainst(data[s + BY_RECENT + next]!, least) ||
-      speaksAgainst(data[s + BY_RECENT + (likely ? 3 : 0)]!, least)
-    ) {
-      return 0;
-    }
-    for (let own = s + BY_KIND; own < s + BY_LEADER; own++) if (speaksAgainst(data[own]!, least)) return 0;
+    if (speaksAgainst(data[s + BY_RECENT + next]!, least)) return 0;
+    if (speaksAgainst(data[s + BY_RECENT + (likely ? 3 : 0)]!, least)) return 0;
     return Math.min(left, this.coast);
   }
 

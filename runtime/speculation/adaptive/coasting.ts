@@ -3,8 +3,20 @@
  * looks are for. An epoch costs a comparison and a copy of a number for each.
  */
 import { grown } from '../page-list.js';
-import { ACTIVE, CHOSEN, COASTING, DUE, FLAGS, HISTORY, LAST, PAGE, PROBABILITY, type Slots, VISITED } from './slots.js';
 import type { Sleep } from './sleep.js';
+import {
+  ACTIVE,
+  CHOSEN,
+  COASTING,
+  DUE,
+  FLAGS,
+  HISTORY,
+  LAST,
+  PAGE,
+  PROBABILITY,
+  type Slots,
+  VISITED,
+} from './slots.js';
 
 export class Coasting {
   private pages = new Uint32Array(64);

@@ -21,14 +21,14 @@
 import { STRETCH, squash, TO_12_BITS, TRAININGS, trained } from './logistic.js';
 import {
   AFTER_LEADER,
+  AGAINST,
   ALL,
   BORN,
   BY_KIND,
   BY_LEADER,
   BY_RECENT,
   FLAGS,
-  GAP,
-  GAP_BEFORE,
+  GAPS,
   HISTORY,
   INPUT,
   LAST,
@@ -55,8 +55,8 @@ export interface EstimatorOptions {
 }
 
 /** Regions of the counters that all pages share. */
-const GAPS = 0;
-const FRONT = GAPS + 1024;
+const RHYTHMS = 0;
+const FRONT = RHYTHMS + 1024;
 /** How many they are. */
 export const SHARED = FRONT + 128;
 
@@ -85,9 +85,11 @@ export class Estimator {
   private readonly mask2: number;
   private readonly memory: number;
 
+  /** @param least 12-bit probability; a kind is against a page that it writes no more often */
   constructor(
     private readonly slots: Slots,
     private readonly options: EstimatorOptions,
+    private readonly least: number,
   ) {
     const { inputs, memory } = options;
     this.mask0 = -(inputs & 1);
@@ -142,7 +144,12 @@ export class Estimator {
     const situation = data[s + SITUATION]!;
     const recent = s + BY_RECENT + (history & 3);
     data[s + ALL] = trained(data[s + ALL]!, outcome, memory);
-    if (kind > 0) data[own] = trained(data[own]!, outcome, OWN_MEMORY);
+    if (kind > 0) {
+      const counter = trained(data[own]!, outcome, OWN_MEMORY);
+      data[own] = counter;
+      const against = counter >> TO_12_BITS <= this.least && (counter & TRAININGS) > 1;
+      data[s + AGAINST] = against ? data[s + AGAINST]! | (1 << kind) : data[s + AGAINST]! & ~(1 << kind);
+    }
     data[after] = trained(data[after]!, outcome, OWN_MEMORY);
     data[recent] = trained(data[recent]!, outcome, OWN_MEMORY);
     data[situation] = trained(data[situation]!, outcome, SHARED_MEMORY);
@@ -191,10 +198,10 @@ function afterLeader(data: Int32Array, s: number, epoch: number): number {
 function situationOf(data: Int32Array, s: number, epoch: number): number {
   if ((data[s + FLAGS]! & BORN) === 0) return FRONT + data[s + PLACE]!;
   const since = epoch - data[s + LAST]!;
-  const gap = data[s + GAP]!;
-  const before = data[s + GAP_BEFORE]!;
+  const gap = data[s + GAPS]! >> 16;
+  const before = data[s + GAPS]! & 0xffff;
   return (
-    GAPS +
+    RHYTHMS +
     (since < 3 ? since - 1 : stepsOf(since)) * 128 +
     stepsOf(gap) * 16 +
     (since > gap ? 1 : since === gap ? 8 : 0) +

@@ -11,6 +11,7 @@ import type { Estimator } from './estimator.js';
 import { UNTRAINED } from './logistic.js';
 import type { Sleep } from './sleep.js';
 import {
+  BORN,
   BY_LEADER,
   BY_RECENT,
   COASTING,
@@ -146,7 +147,7 @@ export class Followers {
         if (useless && ++this.candidates % this.options.explore !== 0) return;
         s = slots.take(beyond, ended + 1);
       } else if (slots.data[s + FLAGS]! & COASTING) return;
-      slots.data[s + PLACE] = place;
+      if ((slots.data[s + FLAGS]! & BORN) === 0) slots.data[s + PLACE] = place;
       slots.data[s + STAY] = ended + this.options.stay;
       sleep.wake(s);
     }

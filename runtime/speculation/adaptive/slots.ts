@@ -33,9 +33,10 @@ export const LAST = 3;
 export const STARTED = 4;
 /** Epoch that the last prediction was for; -1 before the first. */
 export const VISITED = 5;
-/** Epochs between the last two writes, and between the two before. */
-export const GAP = 6;
-export const GAP_BEFORE = 7;
+/** Epochs between the last two writes, times 2^16, and between the two before. */
+export const GAPS = 6;
+/** Slot that is started before this one, or 0. */
+export const LEADER = 7;
 /** Looks come every 2^LOOK - 1 epochs; the next is LEFT epochs away. */
 export const LOOK = 8;
 export const LEFT = 9;
@@ -50,23 +51,25 @@ export const ALL = BY_KIND;
 export const BY_LEADER = BY_KIND + KINDS;
 /** Counters by the last two outcomes, which say what a look is worth. */
 export const BY_RECENT = BY_LEADER + 32;
-/** Slot that is started before this one, or 0; and how well that has held, from 0 to 7. */
-export const LEADER = BY_RECENT + 4;
-export const TRUST = LEADER + 1;
+/** How well the leader has held, from 0 to 7. */
+export const TRUST = BY_RECENT + 4;
 /** Not to sleep before this epoch. */
 export const STAY = TRUST + 1;
-/** Of a page that lies beyond a run of fresh ones: how far, of how long a run, in which direction. */
-export const PLACE = STAY + 1;
-export const FOLLOWER = PLACE + 1;
+/** Pages that this one leads. */
+export const FOLLOWER = STAY + 1;
+/** Kinds that hardly ever write the page, that ever wrote it, and that are waited for, a bit each. */
+export const AGAINST = FOLLOWER + FOLLOWERS;
+export const WRITERS = AGAINST + 1;
+export const WAITS = WRITERS + 1;
+/** Of a page that was never written and lies beyond a run of fresh ones: how far, of how long a run, in which direction. */
+export const PLACE = WAITS + 1;
 /** Where the flag LISTED is set: the bucket, and the slots beside this one in it. NEXT is also that of free slots. */
-export const BUCKET = FOLLOWER + FOLLOWERS;
+export const BUCKET = PLACE;
 export const PREVIOUS = BUCKET + 1;
 export const NEXT = PREVIOUS + 1;
-/** Kinds that ever wrote the page, and kinds that are waited for, a bit each; for each the next slot that waits for it. */
-export const WRITERS = NEXT + 1;
-export const WAITS = WRITERS + 1;
-export const NEXT_OF_KIND = WAITS + 1;
-const FIELDS = NEXT_OF_KIND + KINDS;
+/** By kind from 1 on: the next slot that waits for it. */
+export const NEXT_OF_KIND = NEXT;
+const FIELDS = 96;
 
 /** Flags. */
 export const CHOSEN = 1;
@@ -122,7 +125,7 @@ export class Slots {
     const { data } = this;
     this.slotOf[page] = s;
     data.fill(0, s, s + FIELDS);
-    data.fill(UNTRAINED, s + BY_KIND, s + LEADER);
+    data.fill(UNTRAINED, s + BY_KIND, s + TRUST);
     data[s + PAGE] = page;
     data[s + LAST] = epoch;
     data[s + STARTED] = LONG_AGO;
