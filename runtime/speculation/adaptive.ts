@@ -21,7 +21,7 @@
  *
  *     checkpoint:  1 wake      pages that faulted, whose time has come         adaptive/sleep.ts
  *                  2 learn     outcomes of all awake                           adaptive/estimator.ts
- *                  3 wake      followers, neighbours; the kind           adaptive/followers.ts
+ *                  3 wake      followers, neighbours; for the kind             adaptive/followers.ts
  *                  4 choose    predict all awake; choose, protect, put to sleep, or let coast
  *
  * A page whose choice nothing but a look would change coasts: it is chosen without being visited, until its next look where it
@@ -36,7 +36,7 @@
 import { Coasting } from './adaptive/coasting.js';
 import { Estimator, type EstimatorOptions, SHARED } from './adaptive/estimator.js';
 import { Followers, type FollowersOptions } from './adaptive/followers.js';
-import { TO_12_BITS, TRAININGS } from './adaptive/logistic.js';
+import { HALF, TO_12_BITS, TRAININGS } from './adaptive/logistic.js';
 import { Sleep } from './adaptive/sleep.js';
 import {
   ACTIVE,
@@ -94,8 +94,6 @@ const TRIAL = 4;
 const KNOWN_KIND = 4;
 /** Outcomes from which on a situation is known. */
 const NEW_TO_ALL = 8;
-/** From this probability on, an outcome that is not looked at counts as a write. */
-const HALF = 2048;
 /** From this probability on, a page is always written. */
 const STEADY = 3968;
 

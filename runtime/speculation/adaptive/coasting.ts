@@ -3,6 +3,7 @@
  * looks are for. An epoch costs a comparison and a copy of a number for each.
  */
 import { grown } from '../page-list.js';
+import { HALF } from './logistic.js';
 import type { Sleep } from './sleep.js';
 import {
   ACTIVE,
@@ -75,7 +76,7 @@ export class Coasting {
     data[s + FLAGS]! |= CHOSEN | DUE;
     // What was not looked at counts as what was predicted.
     const epochs = Math.min(15, ended - data[s + VISITED]!);
-    const likely = data[s + PROBABILITY]! >= 2048;
+    const likely = data[s + PROBABILITY]! >= HALF;
     data[s + HISTORY] = (data[s + HISTORY]! << epochs) | (likely ? (1 << epochs) - 1 : 0);
     if (likely) data[s + LAST] = ended - 1;
     data[s + VISITED] = ended;

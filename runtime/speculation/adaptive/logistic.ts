@@ -53,6 +53,9 @@ export const TRAININGS = 0x3fff;
 /** Bits to shift a counter right by for a 12-bit probability. */
 export const TO_12_BITS = 18;
 
+/** From this probability on, 12 bits, an outcome that is not looked at counts as a write. */
+export const HALF = 2048;
+
 /** A counter that knows nothing. */
 export const UNTRAINED = 32768 << 14;
 

@@ -3,10 +3,11 @@
  * was ever written or is a candidate. A slot is named by its offset, so that 0 means none.
  *
  *     data    [ shared counters | slot | slot | ...
- *     slot    [ state, 16 numbers | by kind, 16 | by leader, 32 | rarely used, 32 ]
+ *     slot    [ state, 16 | counters by kind, 16 | by leader, 32 | by the last outcomes, and what is rarely used, 32 ]
  *     page ──slotOf──> offset
  *
- * A visit touches the state and one counter of each kind: 64 bytes, a cache line, and two to three more.
+ * 16 numbers are a cache line. A visit reads the state, a counter by kind and one by leader, the leader's state, and
+ * a shared counter.
  *
  * 384 bytes a known page, and four for each page of memory. A slot whose page was written is kept for good; a candidate that is
  * not written after all gives its slot back.
