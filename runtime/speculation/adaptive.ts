@@ -40,7 +40,6 @@ import { HALF, TO_12_BITS, TRAININGS } from './adaptive/logistic.js';
 import { Sleep } from './adaptive/sleep.js';
 import {
   ACTIVE,
-  AGAINST,
   ALL,
   BORN,
   BY_KIND,
@@ -155,7 +154,10 @@ class Adaptive implements Policy {
     this.learn(epoch, ended);
     this.followers.spread(ended);
     const kind = epoch.kind > 0 ? 1 + ((epoch.kind - 1) % (KINDS - 1)) : 0;
-    if (kind > 0) sleep.request(kind);
+    if (kind > 0) {
+      sleep.request(kind);
+      this.coasting.request(kind, ended + 1);
+    }
     this.kind = kind;
     this.epoch = ended + 1;
     return this.select(kind, out);
@@ -284,8 +286,7 @@ class Adaptive implements Policy {
     if (p >= STEADY && (history & 255) === 255 && data[s + ALL]! >> TO_12_BITS >= STEADY) return left;
     const likely = p >= HALF ? 1 : 0;
     if (likely && (history & 15) !== 15) return 0;
-    // Neither the outcomes that will be assumed nor another kind of request may end it.
-    if (data[s + AGAINST] !== 0) return 0;
+    // The outcomes that will be assumed must not end it.
     const least = threshold >> 1;
     const next = ((history << 1) | likely) & 3;
     if (speaksAgainst(data[s + BY_RECENT + next]!, least)) return 0;
