@@ -25,7 +25,8 @@
  *                  4 choose    predict all awake; choose, protect, put to sleep, or let coast
  *
  * A page whose choice nothing but a look would change coasts: it is chosen without being visited, until its next look where it
- * was written in each of the last eight epochs, and for `coast` epochs at the most elsewhere. So a steady program costs
+ * was written in each of the last eight epochs, and for `coast` epochs at the most elsewhere; a request of a kind that
+ * hardly ever writes it ends that. So a steady program costs
  * a few nanoseconds a page.
  *
  * No random numbers: the same epochs give the same choices.
@@ -277,7 +278,7 @@ class Adaptive implements Policy {
     return (after & TRAININGS) <= 1 || after >> TO_12_BITS < this.thresholds[data[s + LOOK]!]!;
   }
 
-  /** How many epochs a chosen slot need not be visited for: while nothing but a look would change the choice. */
+  /** How many epochs a chosen slot need not be visited for: while nothing but a look, or a kind, would change the choice. */
   private coastsFor(data: Int32Array, s: number, p: number): number {
     const left = data[s + LEFT]!;
     const threshold = this.thresholds[data[s + LOOK]!]!;
