@@ -20,7 +20,7 @@
  * written set differs from its pre-image.
  *
  * Not handled: the time that a policy itself takes, which bench/traces/report.ts measures; and writes of what a page
- * held already, which fault although nothing changes. A trace recorded by comparison does not have them.
+ * held already, which are in a trace, and which `changed` would not see.
  *
  * @see Vogt et al., Speculative Memory Checkpointing, Middleware 2015
  */

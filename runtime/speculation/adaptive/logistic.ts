@@ -4,7 +4,7 @@
  *     counter    a 16-bit probability and how often it was trained: p << 14 | n. Each outcome moves p by 1 / (n + 1.5)
  *                of the way, n up to a limit: a mean at first, then a decaying mean.
  *     stretch    ln(p / (1 - p)) in 1/256, from -2047 to 2047, of a 12-bit probability
- *     squash     the inverse, by linear interpolation between 33 points
+ *     squash     the inverse, by linear interpolation between 33 points; a table
  *
  * @see Mahoney, Adaptive Weighing of Context Models for Lossless Data Compression, 2005 (logistic mixing)
  */
@@ -15,13 +15,21 @@ const POINTS = [
   3902, 3976, 4022, 4051, 4069, 4079, 4086, 4090, 4092, 4094, 4095,
 ] as const;
 
+function interpolated(stretched: number): number {
+  const at = (stretched >> 7) + 16;
+  const part = stretched & 127;
+  return (POINTS[at]! * (128 - part) + POINTS[at + 1]! * part + 64) >> 7;
+}
+
+const SQUASH = /* @__PURE__ */ Int16Array.from({ length: 4096 }, (_, i) =>
+  i === 0 ? 1 : interpolated(i - 2048),
+);
+
 /** 12-bit probability of a stretched one. */
 export function squash(stretched: number): number {
   if (stretched > 2047) return 4095;
   if (stretched < -2047) return 1;
-  const at = (stretched >> 7) + 16;
-  const part = stretched & 127;
-  return (POINTS[at]! * (128 - part) + POINTS[at + 1]! * part + 64) >> 7;
+  return SQUASH[stretched + 2048]!;
 }
 
 /** {@link squash} backwards: for each 12-bit probability the lowest stretched value whose squash reaches it. */
@@ -44,6 +52,9 @@ export const TRAININGS = 0x3fff;
 
 /** Bits to shift a counter right by for a 12-bit probability. */
 export const TO_12_BITS = 18;
+
+/** From this probability on, 12 bits, an outcome that is not looked at counts as a write. */
+export const HALF = 2048;
 
 /** A counter that knows nothing. */
 export const UNTRAINED = 32768 << 14;

@@ -16,7 +16,7 @@ import {
   BUCKET,
   COASTING,
   FLAGS,
-  GAP,
+  GAPS,
   KINDS,
   LISTED,
   NEXT,
@@ -91,7 +91,7 @@ export class Sleep {
     const { data } = this.slots;
     data[s + FLAGS]! &= ~ACTIVE;
     if (since >= DORMANT) return;
-    const gap = data[s + GAP]!;
+    const gap = data[s + GAPS]! >> 16;
     const epochs = Math.min(BUCKETS - 1, gap > since ? gap - since - 1 : since);
     const bucket = (epoch + epochs) % BUCKETS;
     const first = this.wheel[bucket]!;

@@ -1,19 +1,22 @@
 /**
  * What `adaptive` knows, in one array of 32-bit numbers: counters that all pages share, and then a slot for each page that
- * was ever written or is a candidate. A slot is named by its offset, so that 0 means none; its fields lie together, for a
- * visit touches most of them.
+ * was ever written or is a candidate. A slot is named by its offset, so that 0 means none.
  *
- *     data    [ shared counters | slot: fields, contexts, inputs, counters, lists | slot | ...
+ *     data    [ shared counters | slot | slot | ...
+ *     slot    [ state, 16 | counters by kind, 16 | by leader, 32 | by the last outcomes, and what is rarely used, 32 ]
  *     page ──slotOf──> offset
  *
- * 428 bytes a known page, and four for each page of memory. A slot whose page was written is kept for good; a candidate that is
+ * 16 numbers are a cache line. A visit reads the state, a counter by kind and one by leader, the leader's state, and
+ * a shared counter.
+ *
+ * 384 bytes a known page, and four for each page of memory. A slot whose page was written is kept for good; a candidate that is
  * not written after all gives its slot back.
  */
 import { grown } from '../page-list.js';
 import { UNTRAINED } from './logistic.js';
 
 /** Inputs of the estimator. */
-export const INPUTS = 6;
+export const INPUTS = 3;
 /** Kinds that are told apart. */
 export const KINDS = 16;
 /** Pages that a page is remembered to be followed by. */
@@ -29,45 +32,45 @@ export const HISTORY = 2;
 export const LAST = 3;
 /** Epoch of the last write after an epoch without. */
 export const STARTED = 4;
-/** 1 where the epoch that ended wrote the page after three or more without. */
-export const FRESH = 5;
 /** Epoch that the last prediction was for; -1 before the first. */
-export const VISITED = 6;
-/** Epoch of the last fault. */
-export const FAULTED = 7;
-/** Epochs between the last two writes, and between the two before. */
-export const GAP = 8;
-export const GAP_BEFORE = 9;
-/** Looks come every 2^LOOK epochs; the next is LEFT epochs away. */
-export const LOOK = 10;
-export const LEFT = 11;
-/** The last prediction, 12 bits. */
-export const PROBABILITY = 12;
-/** Slot that is started before this one, or 0; and how well that has held, from 0 to 7. */
-export const LEADER = 13;
-export const TRUST = 14;
-/** Not to sleep before this epoch. */
-export const STAY = 15;
-/** Contexts and inputs of the last prediction. */
-export const CONTEXT = 16;
-export const INPUT = CONTEXT + INPUTS;
-/** Counters: of all outcomes; by the last two outcomes; by kind; by what the leader did. */
-export const ALL = INPUT + INPUTS;
-export const BY_RECENT = ALL + 1;
-export const BY_KIND = BY_RECENT + 4;
+export const VISITED = 5;
+/** Epochs between the last two writes, times 2^16, and between the two before. */
+export const GAPS = 6;
+/** Slot that is started before this one, or 0. */
+export const LEADER = 7;
+/** Looks come every 2^LOOK - 1 epochs; the next is LEFT epochs away. */
+export const LOOK = 8;
+export const LEFT = 9;
+/** The last prediction, 12 bits; and the inputs and counters that it came from (that of the kind is known). */
+export const PROBABILITY = 10;
+export const INPUT = 11;
+export const AFTER_LEADER = INPUT + INPUTS;
+export const SITUATION = AFTER_LEADER + 1;
+/** Counters: by kind, the first of all outcomes; by what the leader did. */
+export const BY_KIND = 16;
+export const ALL = BY_KIND;
 export const BY_LEADER = BY_KIND + KINDS;
-/** Where the flag AHEAD is set: how far, of how long a run, in which direction. */
-export const PLACE = BY_LEADER + 32;
-export const FOLLOWER = PLACE + 1;
+/** Counters by the last two outcomes, which say what a look is worth. */
+export const BY_RECENT = BY_LEADER + 32;
+/** How well the leader has held, from 0 to 7. */
+export const TRUST = BY_RECENT + 4;
+/** Not to sleep before this epoch. */
+export const STAY = TRUST + 1;
+/** Pages that this one leads. */
+export const FOLLOWER = STAY + 1;
+/** Kinds that hardly ever write the page, that ever wrote it, and that are waited for, a bit each. */
+export const AGAINST = FOLLOWER + FOLLOWERS;
+export const WRITERS = AGAINST + 1;
+export const WAITS = WRITERS + 1;
+/** Of a page that was never written and lies beyond a run of fresh ones: how far, of how long a run, in which direction. */
+export const PLACE = WAITS + 1;
 /** Where the flag LISTED is set: the bucket, and the slots beside this one in it. NEXT is also that of free slots. */
-export const BUCKET = FOLLOWER + FOLLOWERS;
+export const BUCKET = PLACE;
 export const PREVIOUS = BUCKET + 1;
 export const NEXT = PREVIOUS + 1;
-/** Kinds that ever wrote the page, and kinds that are waited for, a bit each; for each the next slot that waits for it. */
-export const WRITERS = NEXT + 1;
-export const WAITS = WRITERS + 1;
-export const NEXT_OF_KIND = WAITS + 1;
-const FIELDS = NEXT_OF_KIND + KINDS;
+/** By kind from 1 on: the next slot that waits for it. */
+export const NEXT_OF_KIND = NEXT;
+const FIELDS = 96;
 
 /** Flags. */
 export const CHOSEN = 1;
@@ -81,8 +84,10 @@ export const LISTED = 8;
 export const BORN = 16;
 /** Chosen without being visited until its look is due. */
 export const COASTING = 32;
-/** Lies ahead of a run of pages that were just started. */
-export const AHEAD = 64;
+/** Faulted in the epoch that ends. */
+export const FAULTED = 64;
+/** The epoch that ended wrote the page after three or more without. */
+export const FRESH = 128;
 
 const LONG_AGO = -(2 ** 20);
 
@@ -121,12 +126,11 @@ export class Slots {
     const { data } = this;
     this.slotOf[page] = s;
     data.fill(0, s, s + FIELDS);
-    data.fill(UNTRAINED, s + ALL, s + PLACE);
+    data.fill(UNTRAINED, s + BY_KIND, s + TRUST);
     data[s + PAGE] = page;
     data[s + LAST] = epoch;
     data[s + STARTED] = LONG_AGO;
     data[s + VISITED] = -1;
-    data[s + FAULTED] = -1;
     data[s + LEFT] = 1;
     return s;
   }

@@ -194,4 +194,24 @@ test('its work follows what is hot, not the size of memory', () => {
   assert.ok(best(2 ** 18) < 8 * best(64) + 20);
 });
 
+test('choosing allocates nothing once the pages are known', () => {
+  const policy = adaptive()({ copy: 1, fault: 35, compare: 0.5 });
+  const out = new Uint32Array(64);
+  const faults = new Uint32Array(1);
+  const epoch = { pages: 64, kind: 0, faults, faultCount: 0, changed: (page: number) => page < 8 };
+  const run = (epochs: number) => {
+    for (let n = 0; n < epochs; n++) {
+      epoch.faultCount = n % 5 === 0 ? 1 : 0;
+      faults[0] = 20 + (n % 7);
+      epoch.kind = n % 4;
+      policy.choose(epoch, out);
+    }
+  };
+  run(20_000);
+  const before = process.memoryUsage().heapUsed;
+  run(20_000);
+  // An object an epoch would be 16 bytes or more.
+  assert.ok(process.memoryUsage().heapUsed - before < 200_000);
+});
+
 test.run();
