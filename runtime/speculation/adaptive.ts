@@ -52,10 +52,13 @@ import {
   FRESH,
   GAPS,
   HISTORY,
+  KEEP,
+  KEEP_SHIFT,
   KINDS,
   LAST,
   LEFT,
   LOOK,
+  OPEN,
   PAGE,
   PROBABILITY,
   SITUATION,
@@ -84,6 +87,11 @@ export interface AdaptiveOptions extends EstimatorOptions, FollowersOptions {
   coast: number;
   /** Epochs without a write before a page may sleep. Default 3. */
   quiet: number;
+  /**
+   * Where protecting costs something: a page that is no longer worth copying is kept open for linger * protect / copy
+   * epochs, 15 at most. Default 2; 0: it is protected at once.
+   */
+  linger: number;
 }
 
 /** A page is fresh that was not written for so many epochs before. */
@@ -109,6 +117,10 @@ class Adaptive implements Policy {
   private kind = 0;
   /** 12-bit probabilities: above the threshold of its schedule a page is chosen; below, a look is a fault's risk. */
   private readonly thresholds: Int32Array;
+  /** The same for a page that has to be opened. */
+  private readonly closed: Int32Array;
+  /** Bits of a slot's flags: how long a page is kept open. */
+  private readonly keep: number;
   private readonly riskBelow: number;
   private readonly sleepBelow: number;
   private readonly lookBelow: number;
@@ -119,10 +131,16 @@ class Adaptive implements Policy {
   private readonly curious: number;
   private readonly quiet: number;
 
-  constructor(options: AdaptiveOptions, { copy, fault, compare }: Costs) {
+  constructor(options: AdaptiveOptions, { copy, fault, compare, protect = 0 }: Costs) {
     const ratio = (cost: number) => Math.min(4096, Math.floor((4096 * cost) / fault));
     this.thresholds = Int32Array.from({ length: 8 }, (_, g) => ratio(copy + compare / 2 ** g));
-    this.riskBelow = ratio(copy + compare);
+    const opening = (cost: number) =>
+      Math.min(4096, Math.floor((4096 * (cost + protect)) / (fault + protect)));
+    this.closed = Int32Array.from({ length: 8 }, (_, g) => opening(copy + compare / 2 ** g));
+    // As long as copying it has not cost more than protecting and opening it again would.
+    this.keep = Math.min(15, Math.floor((options.linger * protect) / copy)) << KEEP_SHIFT;
+    // A page that is protected for a look is protected, and perhaps opened again.
+    this.riskBelow = ratio(Math.max(0, copy + compare - 2 * protect));
     this.sleepBelow = ratio(copy / 2);
     this.awaitFrom = ratio(copy);
     this.doubtful = Math.max(1, Math.floor((options.doubt * compare) / fault));
@@ -180,7 +198,8 @@ class Adaptive implements Policy {
         if (seen) outcome = epoch.changed(data[s + PAGE]!) ? 1 : 0;
         else outcome = data[s + PROBABILITY]! >= HALF ? 1 : 0;
       }
-      data[s + FLAGS] = flags & ~(CHOSEN | DUE | FAULTED | FRESH);
+      const open = flags & (CHOSEN | FAULTED) ? OPEN : 0;
+      data[s + FLAGS] = (flags & ~(CHOSEN | DUE | FAULTED | FRESH | OPEN)) | open;
       if (seen) {
         if (visited === ended) estimator.train(data, s, kind, outcome);
         if (flags & (CHOSEN | DUE)) this.schedule(data, s, outcome);
@@ -202,6 +221,7 @@ class Adaptive implements Policy {
   }
 
   private written(data: Int32Array, s: number, ended: number): void {
+    data[s + FLAGS] = (data[s + FLAGS]! & ~KEEP) | this.keep;
     const born = (data[s + FLAGS]! & BORN) !== 0;
     const since = ended - data[s + LAST]!;
     data[s + LAST] = ended;
@@ -216,7 +236,7 @@ class Adaptive implements Policy {
 
   /** Predicts all that are awake; chooses, protects, or puts to sleep. */
   private select(kind: number, out: Uint32Array): number {
-    const { slots, sleep, coasting, estimator, epoch, thresholds, sleepBelow } = this;
+    const { slots, sleep, coasting, estimator, epoch, thresholds, closed, keep, sleepBelow } = this;
     const { data, size } = slots;
     const { active } = sleep;
     let count = coasting.choose(out);
@@ -234,9 +254,10 @@ class Adaptive implements Policy {
       }
       const p = estimator.predict(data, s, epoch, kind);
       data[s + VISITED] = epoch;
-      if (p > thresholds[data[s + LOOK]!]!) {
+      const flags = data[s + FLAGS]!;
+      if (p > (flags & OPEN ? thresholds : closed)[data[s + LOOK]!]!) {
         const manner = this.manner(data, s, p);
-        data[s + FLAGS]! |= manner;
+        data[s + FLAGS] = (flags & ~KEEP) | keep | manner;
         if (manner & CHOSEN) out[count++] = page;
         if (manner === CHOSEN) {
           const epochs = this.coastsFor(data, s, p);
@@ -245,6 +266,9 @@ class Adaptive implements Policy {
             continue;
           }
         }
+      } else if ((flags & OPEN) !== 0 && (flags & KEEP) !== 0) {
+        data[s + FLAGS] = (flags - (1 << KEEP_SHIFT)) | CHOSEN;
+        out[count++] = page;
       } else if (born && p < sleepBelow && this.maySleep(data, s, since, kind)) {
         this.awaitKinds(data, s);
         sleep.sleep(s, epoch, since);
@@ -327,6 +351,7 @@ export function adaptive(options?: Partial<AdaptiveOptions>): PolicyMaker {
     idle: whole(4, 0, 1000),
     coast: whole(8, 1, 127),
     quiet: whole(3, 1, 1000),
+    linger: whole(2, 0, 1000),
     stay: whole(14, 0, 1000),
     explore: whole(16, 1, 1000),
     memory: whole(250, 1, 1000),

@@ -15,6 +15,7 @@ import {
   HISTORY,
   LAST,
   LEFT,
+  OPEN,
   PAGE,
   PROBABILITY,
   type Slots,
@@ -38,7 +39,7 @@ export class Coasting {
   add(s: number, until: number): void {
     const { data } = this.slots;
     const { count } = this;
-    data[s + FLAGS] = (data[s + FLAGS]! & ~(CHOSEN | ACTIVE)) | COASTING;
+    data[s + FLAGS] = (data[s + FLAGS]! & ~(CHOSEN | ACTIVE)) | COASTING | OPEN;
     if (count === this.pages.length) {
       this.pages = grown(this.pages, count + 1);
       this.slot = grown(this.slot, count + 1);

@@ -89,6 +89,12 @@ export const FAULTED = 64;
 /** The epoch that ended wrote the page after three or more without. */
 export const FRESH = 128;
 
+/** Open in the epoch that ends: chosen, or written. */
+export const OPEN = 256;
+/** Four bits: epochs for which the page is still kept open although its writing is improbable. */
+export const KEEP_SHIFT = 12;
+export const KEEP = 15 << KEEP_SHIFT;
+
 const LONG_AGO = -(2 ** 20);
 
 export class Slots {

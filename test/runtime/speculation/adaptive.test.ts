@@ -194,6 +194,22 @@ test('its work follows what is hot, not the size of memory', () => {
   assert.ok(best(2 ** 18) < 8 * best(64) + 20);
 });
 
+test('where protecting costs something, a page that is written now and then stays open', () => {
+  // Page 1 in each epoch, page 2 in requests of the second kind alone.
+  const epochs = Array.from({ length: 800 }, (_, n) => ({
+    pages: 8,
+    kind: 1 + (n % 3 === 0 ? 1 : 0),
+    written: Uint32Array.from(n % 3 === 0 ? [1, 2] : [1]),
+  }));
+  const trace = { name: 'now and then', description: '', kinds: ['', 'a', 'b'], epochs };
+  const costs = { copy: 1, fault: 35, compare: 0.5 };
+  const free = replay(trace, adaptive(), costs);
+  const dear = replay(trace, adaptive(), { ...costs, protect: 3 });
+  assert.ok(free.protects > 400, `${free.protects} changes where they cost nothing`);
+  assert.ok(dear.protects < 60, `${dear.protects} changes where they cost three copies`);
+  assert.ok(dear.share > 1, `${dear.share}: more than the oracle, which closes and opens`);
+});
+
 test('choosing allocates nothing once the pages are known', () => {
   const policy = adaptive()({ copy: 1, fault: 35, compare: 0.5 });
   const out = new Uint32Array(64);
@@ -208,10 +224,13 @@ test('choosing allocates nothing once the pages are known', () => {
     }
   };
   run(20_000);
-  const before = process.memoryUsage().heapUsed;
-  run(20_000);
-  // An object an epoch would be 16 bytes or more.
-  assert.ok(process.memoryUsage().heapUsed - before < 200_000);
+  // An object an epoch would be 16 bytes or more, in every round. The engine itself may allocate in one.
+  const rounds = Array.from({ length: 9 }, () => {
+    const before = process.memoryUsage().heapUsed;
+    run(20_000);
+    return process.memoryUsage().heapUsed - before;
+  }).sort((a, b) => a - b);
+  assert.ok(rounds[4]! < 200_000, rounds.join());
 });
 
 test.run();

@@ -36,6 +36,7 @@ const KNOBS: Record<Exclude<PolicyName, 'oracle'>, Record<string, { other: unkno
     idle: { other: 0, bad: [-1, 1001] },
     coast: { other: 1, bad: [0, 128] },
     quiet: { other: 30, bad: [0] },
+    linger: { other: 0, bad: [-1, 0.5] },
     stay: { other: 0, bad: [-1] },
     explore: { other: 1, bad: [0] },
     memory: { other: 3, bad: [0, 1001] },
@@ -58,7 +59,8 @@ function refused(run: () => unknown, message: RegExp): void {
 for (const name of names) {
   for (const [option, { other, bad }] of Object.entries(KNOBS[name])) {
     test(`${name}: ${option} changes what is chosen`, () => {
-      assert.not.equal(hashes(name, { [option]: other }), hashes(name, {}));
+      const costs = option === 'linger' ? { ...COSTS, protect: 3 * COSTS.copy } : COSTS;
+      assert.not.equal(hashes(name, { [option]: other }, costs), hashes(name, {}, costs));
       assert.equal(hashes(name, { [option]: undefined }), hashes(name, {}), 'undefined is the default');
     });
     test(`${name}: ${option} is checked`, () => {
