@@ -36,7 +36,7 @@ export const uffdWith = (...policies: PolicyName[]): Variant[] =>
   policies.map((policy) => of('uffd', policy)).filter(here);
 
 /** Bytes that an undo log may take in measurements: a long epoch has to fit. */
-const LOG = 2 ** 30;
+const LOG = 2 ** 32 - 65536;
 
 /** How a module is instrumented for a variant. All mechanisms outside share one module. */
 export function instrumentOptions({ mechanism, layout }: Variant, reserve: number): InstrumentOptions {

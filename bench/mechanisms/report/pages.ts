@@ -144,7 +144,8 @@ export function sizeSection(results: Results): Part | undefined {
     title: 'Size of memory',
     text: `The same with K = ${SIZE_PAGES} and a rollback, by the size of memory, and the ratio of the largest to the smallest. All of
 memory has been used before. \`full-copy\` copies all of it; \`uffd-async\` asks the kernel to scan the page tables for what was written.
-In a memory of 1 MiB the pages share the super cards of \`cards\`; from there on its two levels keep it level.
+\`cards\` looks at one byte for each 256 KiB, 4 KiB of them in 1 GiB, and then only at the cards of those that are marked: in a memory of 1 MiB the
+pages share them, and in a large one the cards, 1 KiB for each, are no longer in the processor's caches.
 
 ${table(
   ['memory', ...sizes.map((size) => bytes(size).replace('.00', '').replace('.0', '')), 'last / first'],

@@ -25,14 +25,15 @@ export function policiesSection(results: Results): Part | undefined {
   const pictures: Record<string, string> = {};
   const parts = [
     `Traces replayed under every policy (runtime/speculation/replay.ts): which pages it copies, and which fault. The cost is
-copies × copy + faults × fault + comparisons × compare, at what these cost here, measured by the mechanism itself; the time that the policy
-itself takes is not in it, and stands beside it, with that of the replay. The share is (cost of none − cost) / (cost of none − cost of the oracle).
+copies × copy + faults × fault + comparisons × compare + changes of protection × protect, at what these cost here, measured by the mechanism itself;
+the time that the policy itself takes is not in it, and stands beside it, with that of the replay. The share is (cost of none − cost) / (cost of none − cost of the oracle).
+The oracle copies what will be written and does not weigh changes of protection: a policy that leaves pages open can gain more.
 
 ${table(
-  ['costs of', 'copy', 'fault', 'compare', 'fault / copy'],
-  Object.entries(costs).map(([name, { copy, fault, compare }]) => [
+  ['costs of', 'copy', 'fault', 'compare', 'protect', 'fault / copy'],
+  Object.entries(costs).map(([name, { copy, fault, compare, protect = 0 }]) => [
     name,
-    ...(name === 'thesis' ? [copy, fault, compare].map(figure) : [copy, fault, compare].map(duration)),
+    ...[copy, fault, compare, protect].map(name === 'thesis' ? figure : duration),
     figure(fault / copy),
   ]),
 )}
