@@ -1,15 +1,13 @@
 /** What is measured: sections of tasks, a process for each task. */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Layout } from '../contract/contract.js';
 import { type InstrumentOptions, toBinary } from '../rewriter/index.js';
 import type { Effort } from './compare.js';
 import type { EngineKey } from './engines.js';
 import type { Job, MicroPoint, Mode } from './jobs/types.js';
 import type { Files } from './prepare.js';
-import { ROOT } from './subjects/host.js';
 import { type Subject, subjectNamed, subjects } from './subjects/index.js';
 import { microText } from './subjects/micro-text.js';
+import { hasRuby, ruby } from './subjects/ruby.js';
 
 export const SECTIONS = ['modules', 'regions', 'options', 'micro', 'service', 'rewriter'] as const;
 export type Section = (typeof SECTIONS)[number];
@@ -200,9 +198,6 @@ function service(effort: Effort): Task[] {
   ];
 }
 
-/** A module of 30 MB, which the test suite fetches. */
-const RUBY = join(ROOT, '.cache', 'modules', 'package', 'dist', 'ruby+stdlib.wasm');
-
 function rewriter(): Task[] {
   const task = (subject: string, bytes: () => Uint8Array | Promise<Uint8Array>, times: number): Task => ({
     section: 'rewriter',
@@ -222,6 +217,7 @@ function rewriter(): Task[] {
   const tasks = own
     .filter(([name]) => subjects.some((subject) => subject.name === name))
     .map(([name, title]) => task(title, () => subjectNamed(name).bytes(), 3));
-  if (existsSync(RUBY)) tasks.push(task('ruby', () => readFileSync(RUBY), 1));
+  // 30 MB; bench/traces/record.ts fetches it.
+  if (hasRuby()) tasks.push(task('ruby', () => ruby.bytes(), 1));
   return tasks;
 }

@@ -15,7 +15,7 @@ import { TraceWriter, writeTrace } from '../../runtime/speculation/trace.js';
 import type { Guest } from '../../runtime/types.js';
 import { ROOT } from '../subjects/host.js';
 import { type Running, type Subject, subjectNamed } from '../subjects/index.js';
-import { ruby } from './ruby.js';
+import { ruby } from '../subjects/ruby.js';
 import { chances, phases } from './synthetic.js';
 
 interface Program {

@@ -133,7 +133,7 @@ function text(spec: SupportSpec, memory: SupportMemory, k: number): string {
   };
   /** Calls $name of each marked card, and clears all marks. */
   const sweep = (name: string) => `
-(func $sweep_${name}${k} (local $u ${A}) (local $last ${A}) (local $x ${A}) (local $i ${A}) (local $stop ${A}) (local $v i64) (local $c i64)
+(func $sweep_${name}${k} (local $u ${A}) (local $last ${A}) (local $x ${A}) (local $i ${A}) (local $stop ${A})
   ;; One super card for each 256 KiB that has begun; the table is read 16 at a time, and zero behind its end.
   (local.set $last (${A}.shr_u (${A}.add ${bytes} (${A}.const ${2 ** SUPER - 1})) (${A}.const ${SUPER})))
   (loop $groups

@@ -71,7 +71,7 @@ export function recommendMechanism(situation: Situation): Recommendation {
   const [[mechanism, cost]] = (Object.entries(estimates) as [MechanismName, number][]).sort(
     (a, b) => a[1] - b[1],
   ) as [[MechanismName, number]];
-  const microseconds = (seconds: number) => `${(seconds * 1e6).toPrecision(2)} µs`;
+  const microseconds = (seconds: number) => `${Number((seconds * 1e6).toPrecision(2))} µs`;
   const others = (Object.entries(estimates) as [MechanismName, number][])
     .filter(([name]) => name !== mechanism)
     .map(([name, seconds]) => `${name} ${microseconds(seconds)}`)

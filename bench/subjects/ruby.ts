@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { dirname, join } from 'node:path';
 import { instantiate } from '../../runtime/index.js';
 import { createWasi } from '../../runtime/wasi/index.js';
-import { ROOT, type Running, type Subject } from '../subjects/host.js';
+import { ROOT, type Running, type Subject } from './host.js';
 
 const PACKAGE = '@ruby/3.4-wasm-wasi@2.10.1';
 const MEMBER = 'package/dist/ruby+stdlib.wasm';
@@ -29,9 +29,13 @@ const kindOf = (n: number): string => KINDS[((n * 7919) % 13) % KINDS.length]!;
 const INIT = 'ruby-init: func(args: list<string>) -> ()';
 const EVAL = 'rb-eval-string-protect: func(str: string) -> tuple<handle<rb-abi-value>, s32>';
 
+const path = join(ROOT, '.cache', 'modules', 'ruby', 'ruby+stdlib.wasm');
+
+/** Whether it is here already. */
+export const hasRuby = (): boolean => existsSync(path);
+
 function file(): string {
-  const path = join(ROOT, '.cache', 'modules', 'ruby', 'ruby+stdlib.wasm');
-  if (existsSync(path)) return path;
+  if (hasRuby()) return path;
   mkdirSync(dirname(path), { recursive: true });
   const out = execFileSync('npm', ['pack', PACKAGE, '--json', '--pack-destination', dirname(path)], {
     encoding: 'utf8',
