@@ -96,6 +96,8 @@ export interface AdaptiveOptions extends EstimatorOptions, FollowersOptions {
 
 /** A page is fresh that was not written for so many epochs before. */
 const FRESH_AFTER = 4;
+/** Epochs within which a page has to be written again to be kept open. */
+const SOON = 15;
 /** Epochs that a candidate has to prove itself. */
 const TRIAL = 4;
 /** Outcomes from which on a kind is known. */
@@ -221,9 +223,10 @@ class Adaptive implements Policy {
   }
 
   private written(data: Int32Array, s: number, ended: number): void {
-    data[s + FLAGS] = (data[s + FLAGS]! & ~KEEP) | this.keep;
     const born = (data[s + FLAGS]! & BORN) !== 0;
     const since = ended - data[s + LAST]!;
+    // A page that was not written for longer than it could be kept open will hardly be sooner this time.
+    if (born && since <= SOON) data[s + FLAGS] = (data[s + FLAGS]! & ~KEEP) | this.keep;
     data[s + LAST] = ended;
     data[s + WRITERS]! |= 1 << this.kind;
     if (born) {
