@@ -149,23 +149,25 @@ function text(spec: SupportSpec, memory: SupportMemory, k: number): string {
             (local.set $stop ${cardsOf(`(global.get $pages${k})`)})))
           (loop $cards
             (if (v128.any_true (v128.load ${t} align=1 (${A}.add (global.get $base${k}) (local.get $i)))) (then
-              (call $sweepEight_${name}${k} (local.get $i))
-              (call $sweepEight_${name}${k} (${A}.add (local.get $i) (${A}.const 8)))))
+              (call $sweepGroup_${name}${k} (local.get $i))))
             (br_if $cards (${A}.lt_u (local.tee $i (${A}.add (local.get $i) (${A}.const 16))) (local.get $stop))))))
         (local.set $x (${A}.add (local.get $x) (${A}.const 1)))
         (br_if $supers (${A}.lt_u (local.get $x) (${A}.add (local.get $u) (${A}.const 16)))))))
     (local.set $u (${A}.add (local.get $u) (${A}.const 16)))
     (br $groups)))
-(func $sweepEight_${name}${k} (param $i ${A}) (local $v i64) (local $c i64) (local $at ${A})
-  (local.set $at (${A}.add (global.get $base${k}) (local.get $i)))
-  (local.set $v (i64.load ${t} align=1 (local.get $at)))
-  (if (i64.eqz (local.get $v)) (then (return)))
-  (i64.store ${t} align=1 (local.get $at) (i64.const 0))
-  (loop $l
-    (local.set $c (i64.ctz (local.get $v)))
-    (call $${name}${k} (${A}.add (local.get $i) ${A === 'i64' ? '' : '(i32.wrap_i64 '}(i64.shr_u (local.get $c) (i64.const 3))${A === 'i64' ? '' : ')'}))
-    (br_if $l (i64.ne (i64.const 0)
-      (local.tee $v (i64.and (local.get $v) (i64.sub (local.get $v) (i64.const 1))))))))`;
+(func $sweepGroup_${name}${k} (param $i ${A}) (local $v i64) (local $at ${A}) (local $end ${A})
+  (local.set $end (${A}.add (local.get $i) (${A}.const 16)))
+  (loop $halves
+    (local.set $at (${A}.add (global.get $base${k}) (local.get $i)))
+    (local.set $v (i64.load ${t} align=1 (local.get $at)))
+    (i64.store ${t} align=1 (local.get $at) (i64.const 0))
+    (block $none
+      (loop $l
+        (br_if $none (i64.eqz (local.get $v)))
+        (call $${name}${k} (${A}.add (local.get $i) ${A === 'i64' ? '' : '(i32.wrap_i64 '}(i64.shr_u (i64.ctz (local.get $v)) (i64.const 3))${A === 'i64' ? '' : ')'}))
+        (local.set $v (i64.and (local.get $v) (i64.sub (local.get $v) (i64.const 1))))
+        (br $l)))
+    (br_if $halves (${A}.ne (local.tee $i (${A}.add (local.get $i) (${A}.const 8))) (local.get $end)))))`;
 
   const ensure = inline
     ? ''
