@@ -131,13 +131,14 @@ export function native(
       // The host may have grown a memory in a way that nobody saw.
       resized();
       speculation?.choose(kind);
-      base.checkpoint(kind);
+      // Memory first: where the system refuses, the old epoch goes on, with globals and tables to match.
       try {
         if (speculation) speculation.each((k, pages, count) => watched[k]?.checkpoint(pages, count));
         else each((one) => one.checkpoint());
       } catch (error) {
         throw failed('protecting memory', error);
       }
+      base.checkpoint(kind);
       checkpointed = true;
     },
     rollback() {
