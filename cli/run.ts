@@ -48,7 +48,6 @@ interface Flags extends GuestFlags {
   requests?: string;
   invoke?: string;
   repeat: number;
-  rollback?: 'on-failure' | 'always';
   stats?: boolean;
   json?: boolean;
   output?: string;

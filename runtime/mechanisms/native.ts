@@ -2,7 +2,7 @@
  * The native mechanisms: mprotect, uffd, uffd-async. The addon (kernel-shim/native) watches the pages of the
  * guest's memories; the module does the rest of its state (rewriter/mechanisms/outside.ts). Node on Linux only.
  *
- *     guest.checkpoint()    policy chooses; module: tables, globals, sizes; addon: copy ahead, protect the others
+ *     guest.checkpoint()    policy chooses; addon: copy ahead, protect the others; module: tables, globals, sizes
  *     a store               page fault: the addon saves the page, and opens it
  *     memory.grow           the module tells by the table `belay:grown`, before its next store: the engine has
  *                           made all pages writable, and the new ones are not watched yet
@@ -183,7 +183,7 @@ const ROUNDS = 7;
 /**
  * What pages cost here, in nanoseconds: the least of a few rounds on a memory of our own. Measured once.
  */
-export function nativeCosts(addon: NativeAddon, mechanism: NativeMechanism): Required<Costs> {
+function nativeCosts(addon: NativeAddon, mechanism: NativeMechanism): Required<Costs> {
   const known = costs.get(mechanism);
   if (known) return known;
   const memory = new WebAssembly.Memory({ initial: (SAMPLE * STRIDE * PAGE_BYTES) / 65536 });

@@ -1,12 +1,12 @@
 /** What an epoch costs, by the pages that it writes. */
 import { instantiateSync } from '../../../runtime/index.js';
+import { loadAddon } from '../../../runtime/mechanisms/native.js';
 import { adaptive, oracle } from '../../../runtime/speculation/index.js';
 import type { PolicyMaker } from '../../../runtime/speculation/types.js';
 import type { Guest } from '../../../runtime/types.js';
 import { now } from '../../clock.js';
 import { type Contender, compare } from '../../compare.js';
 import { compile } from '../../jobs/subject.js';
-import { nativeAddon } from '../addon.js';
 import { type PageSets, pageSets } from '../page-sets.js';
 import type { Contestant, PageCounts, PagesJob, PagesResult } from './types.js';
 
@@ -93,7 +93,9 @@ function contenderOf(contestant: Contestant, job: PagesJob, sets: PageSets): Mad
         if (rollback) restore(set, pages);
       });
     case 'addon': {
-      const watched = nativeAddon().attach(memory.buffer as ArrayBuffer, contestant.mechanism);
+      const addon = loadAddon();
+      if (typeof addon === 'string') throw new Error(addon);
+      const watched = addon.attach(memory.buffer as ArrayBuffer, contestant.mechanism);
       kept.push(watched);
       return timed(() => {
         watched.checkpoint(sets.pages[n % count]!, pages);

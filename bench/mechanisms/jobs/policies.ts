@@ -1,6 +1,6 @@
 /** Replays traces under every policy, at the costs of this machine. */
 import { readFileSync } from 'node:fs';
-import { nativeCosts } from '../../../runtime/mechanisms/native.js';
+import { machineCosts } from '../../../runtime/mechanisms/native.js';
 import {
   type Costs,
   oracleOf,
@@ -13,7 +13,6 @@ import {
 import { readTrace } from '../../../runtime/speculation/trace.js';
 import { now } from '../../clock.js';
 import { hotAndNoise, phases } from '../../traces/synthetic.js';
-import { nativeAddon } from '../addon.js';
 import type { PoliciesJob, PoliciesResult } from './types.js';
 
 /** Where there is no addon: what the thesis measured, a copy as the unit. */
@@ -45,12 +44,9 @@ export function measurePolicies({ traces: files, epochs }: PoliciesJob): Policie
 }
 
 function costsHere(): Record<string, Costs> {
-  try {
-    const addon = nativeAddon();
-    const found = (['uffd', 'mprotect'] as const).filter((name) => addon.unavailable(name) === undefined);
-    if (found.length) return Object.fromEntries(found.map((name) => [name, nativeCosts(addon, name)]));
-  } catch {
-    // It was not built.
-  }
-  return THESIS;
+  const found = (['uffd', 'mprotect'] as const).flatMap((name) => {
+    const costs = machineCosts(name);
+    return typeof costs === 'string' ? [] : [[name, costs] as const];
+  });
+  return found.length ? Object.fromEntries(found) : THESIS;
 }
