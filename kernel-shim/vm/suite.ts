@@ -1,0 +1,34 @@
+/**
+ * The programs that test the kernel module, in the order in which they run in the guest. Extend this table.
+ *
+ * A program prints TAP: `1..N`, then or before that `ok I - name` or `not ok I - name` with `# SKIP why` where a
+ * test cannot run, and lines that begin with `#` for people. Whole lines, please.
+ */
+
+/** What the command line chose. */
+export interface SuiteOptions {
+  /** How long programs that test as long as they may should take. */
+  seconds: number;
+}
+
+/** Things that a program may need in the guest. `servers`: redis, nginx, lighttpd, perl. */
+export type Need = 'servers' | 'swap';
+
+export interface GuestProgram {
+  /** Unique; `--only` chooses by a part of it. */
+  name: string;
+  /** The command in the guest: a program of kernel-shim/, of busybox, or `load` and `unload` of guest/init. */
+  command(options: SuiteOptions): string[];
+  /** Numbers of processors with which it runs. Default: every number that was asked for. */
+  cpus?: number[];
+  needs?: Need[];
+  /** Seconds that it may take in the guest, besides `SuiteOptions.seconds` for one that uses them. Default: 60. */
+  limit?: number;
+  /** Whether it runs even where `--only` does not name it: the module has to be there for the others. */
+  always?: boolean;
+}
+
+export const SUITE: readonly GuestProgram[] = [
+  { name: 'load', command: () => ['load'], always: true },
+  { name: 'unload', command: () => ['unload'], always: true },
+];
