@@ -35,7 +35,11 @@ export async function buildModule(
     say(`building the kernel module for ${release}`);
     copyFolder(sources, folder);
     const headers = join(kernel, 'usr/src', `linux-headers-${release}`);
-    await make(['-C', headers, `M=${folder}`, '-j2', 'modules']);
+    // Messages name the copies: point them at the originals.
+    const original = (text: string) => text.replaceAll(folder, sources);
+    const warnings = await make(['-C', headers, `M=${folder}`, '-j2', 'modules'], original);
+    const ours = warnings.replace(/^Skipping BTF.*\n/gm, '').trimEnd();
+    if (ours) say(ours);
   });
 }
 
@@ -52,19 +56,22 @@ export async function buildPrograms(say: Say): Promise<string> {
       say(`building the guest's programs: ${part}`);
       const out = join(folder, part);
       mkdirSync(out);
-      await make(['-C', join(NATIVE, part), '-j2', `OUT=${out}`, `LIB=${join(folder, 'lib')}`]);
+      const lib = join(folder, 'lib');
+      const warnings = await make(['-C', join(NATIVE, part), '-j2', `OUT=${out}`, `LIB=${lib}`]);
+      if (warnings) say(warnings.trimEnd());
     }
   });
 }
 
-async function make(args: readonly string[]): Promise<void> {
+/** Runs make; resolves to what it complained about. */
+async function make(args: readonly string[], edit = (text: string) => text): Promise<string> {
   try {
     // Whatever flags this process was called with are not meant for the guest.
     const { MAKEFLAGS: _, MFLAGS: __, CFLAGS: ___, ...env } = process.env;
-    await run('make', ['-s', ...args], { maxBuffer: 64 * 2 ** 20, env });
+    return edit((await run('make', ['-s', ...args], { maxBuffer: 64 * 2 ** 20, env })).stderr);
   } catch (error) {
     const { stdout, stderr, message } = error as { stdout?: string; stderr?: string; message: string };
-    throw new Error(`make ${args.join(' ')} fails:\n${stdout ?? ''}${stderr ?? message}`);
+    throw new Error(edit(`make ${args.join(' ')} fails:\n${stdout ?? ''}${stderr ?? message}`));
   }
 }
 

@@ -13,6 +13,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -21,8 +22,8 @@ import { fileURLToPath } from 'node:url';
 /** The folder of the repository. */
 export const ROOT: string = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** The cache: safe to delete whole at any time when nothing runs. */
-export const CACHE: string = join(ROOT, '.cache', 'kernel');
+/** The cache: safe to delete whole when nothing runs. `BELAY_KERNEL_CACHE` names another folder. */
+export const CACHE: string = process.env.BELAY_KERNEL_CACHE || join(ROOT, '.cache', 'kernel');
 
 /** Hears what is going on, a line at a time. */
 export type Say = (line: string) => void;
@@ -62,6 +63,20 @@ export async function folderOf(
     }
     return folder;
   });
+}
+
+/** Milliseconds after which a folder of a run is certainly one that was interrupted. */
+const LEFT_BEHIND = 3 * 3_600_000;
+
+/** A new folder for one run, below the cache. Removes what runs that were killed left behind. */
+export function scratchFolder(): string {
+  mkdirSync(CACHE, { recursive: true });
+  for (const name of readdirSync(CACHE).filter((entry) => /^(run|partial)-/.test(entry))) {
+    const path = join(CACHE, name);
+    const { mtimeMs = Date.now() } = statSync(path, { throwIfNoEntry: false }) ?? {};
+    if (Date.now() - mtimeMs > LEFT_BEHIND) rmSync(path, { recursive: true, force: true });
+  }
+  return mkdtempSync(join(CACHE, 'run-'));
 }
 
 /** Runs `body` while no other process holds the lock of this name; a process that dies lets go of it. */

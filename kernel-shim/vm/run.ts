@@ -1,8 +1,8 @@
 /** From nothing to judged machines: fetches, builds, and runs the suite with each number of processors. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildModule, buildPrograms } from './build.js';
-import { CACHE, type Say, Unavailable } from './cache.js';
+import { CACHE, type Say, scratchFolder, Unavailable } from './cache.js';
 import type { Entry } from './cpio.js';
 import { initramfs } from './initramfs.js';
 import { Judge, type Judgement } from './judge.js';
@@ -164,7 +164,7 @@ function script(programs: readonly GuestProgram[], options: SuiteOptions): strin
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
 function scratch(cpus: number, keep: boolean): string {
-  if (!keep) return mkdtempSync(join(CACHE, `run-${cpus}-`));
+  if (!keep) return scratchFolder();
   const folder = join(CACHE, 'kept', `cpus-${cpus}`);
   mkdirSync(folder, { recursive: true });
   return folder;

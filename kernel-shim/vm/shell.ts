@@ -4,10 +4,10 @@
  *
  *     npm run kernel:shell -- [--cpus 2] [--servers]
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { CACHE } from './cache.js';
+import { scratchFolder } from './cache.js';
 import { initramfs } from './initramfs.js';
 import { bootOnTerminal } from './machine.js';
 import { prepare } from './run.js';
@@ -18,7 +18,7 @@ const { values } = parseArgs({
 try {
   const parts = await prepare(values.servers, (line) => console.log(line));
   if (parts.noServers) console.log(`without servers: ${parts.noServers}`);
-  const folder = mkdtempSync(join(CACHE, 'shell-'));
+  const folder = scratchFolder();
   try {
     const image = join(folder, 'initramfs.cpio');
     writeFileSync(image, await initramfs(parts));

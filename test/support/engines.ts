@@ -42,6 +42,9 @@ const NEEDS_NODE = {
   'runtime/service/serve.': 'it serves real files by node:wasi, which only Node has',
 };
 
+/** Files (beginnings of paths under test/) that test no JavaScript which an engine could run differently. */
+const ONCE = ['kernel-shim/kernel.', 'kernel-shim/vm/'];
+
 const OLDER_AND_NEWER = [20, 22, 24];
 const THIS_MAJOR = Number(process.versions.node.split('.')[0]);
 
@@ -49,6 +52,7 @@ const THIS_MAJOR = Number(process.versions.node.split('.')[0]);
 export function isFor(engine: Engine, file: string): boolean | string {
   if (engine.suite === 'portable' && !file.endsWith('.portable.test.js')) return false;
   if (engine.suite === 'runtime' && !file.startsWith('runtime/')) return false;
+  if (engine.name !== 'node' && ONCE.some((start) => file.startsWith(start))) return false;
   const exception = Object.entries(engine.except ?? {}).find(([start]) => file.startsWith(start));
   return exception ? exception[1] : true;
 }
