@@ -116,7 +116,7 @@ function start(
   const words = [
     `console=${console}`,
     // An oops ends the machine at once, with its trace printed; `-no-reboot` makes the reboot an end.
-    ...['panic=-1', 'oops=panic', 'quiet'],
+    ...['panic=-1', 'oops=panic', 'reboot=t', 'quiet'],
     `tsc_early_khz=${icount ? ICOUNT_KHZ : TSC_KHZ}`,
     append,
   ];

@@ -18,6 +18,8 @@ export interface RunOptions extends SuiteOptions {
   only: string;
   /** Keeps the initramfs of each machine, and what it said, in `<cache>/kept`. */
   keep?: boolean;
+  /** More words for the kernel's command line. Default: `CHECKS`. */
+  append?: string;
   /** Time in the guest counts instructions. */
   icount?: boolean;
   /** The programs. Default: the suite. */
@@ -48,8 +50,11 @@ export interface Parts {
   noServers?: string;
 }
 
+/** The kernel checks its heap: freed objects are poisoned, and bytes around objects are watched. */
+export const CHECKS = 'slub_debug=FZP';
+
 /** Seconds that a machine may need to boot and to end. */
-const BOOT_SECONDS = 60;
+const BOOT_SECONDS = 30;
 /** Seconds that a machine may take besides `SuiteOptions.seconds` for each program. */
 const MOST_SECONDS = 240;
 const LIMIT = 60;
@@ -122,6 +127,7 @@ async function runOne(
       initramfs: image,
       cpus,
       icount: options.icount ?? false,
+      append: options.append ?? CHECKS,
       timeoutSeconds: MOST_SECONDS + options.seconds * runs.length,
       silenceSeconds: BOOT_SECONDS + options.seconds + Math.max(LIMIT, ...runs.map((p) => p.limit ?? 0)),
       onLine(line, from) {
