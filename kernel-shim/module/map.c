@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The memory map: what it was at the checkpoint, and bringing it back.
+ *
+ *   at the checkpoint   [ a .... ][ b .. ]        [ c ...... ]     1. what is there now and was not: unmapped
+ *   now                 [ a ..           ][ d .. ][ c .. ]         2. what was there and is not: mapped
+ *   rolled back         [ a .... ][ b .. ]        [ c ...... ]     3. what has other protection: mprotect
+ *
+ * This is about addresses only; pages' contents are put back afterwards (rollback.c).
+ *
+ * Not restored: locking (mlock), advice (madvise), memory policies, protection keys, names. Private hugetlb mappings and devices'
+ * mappings are left as they are.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mman.h>
+#include <linux/slab.h>
+#include "smc_internal.h"
+
+#define PROTECTION (VM_READ | VM_WRITE | VM_EXEC)
+/* mappings that cannot be made again from here */
+#define SPECIAL (VM_IO | VM_PFNMAP | VM_MIXEDMAP | VM_HUGETLB | VM_DONTEXPAND)
+
+void smc_map_free(struct smc_map *map)
+{
+	while (map->count) {
+		struct file *file = map->mappings[--map->count].file;
+
+		if (file)
+			fput(file);
+	}
+	kvfree(map->mappings);
+	map->mappings = NULL;
+	map->room = 0;
+}
+
+static bool describes(const struct smc_mapping *m, const struct vm_area_struct *vma)
+{
+	return m->start == vma->vm_start && m->end == vma->vm_end && m->flags == vma->vm_flags &&
+	       m->file == vma->vm_file && m->pgoff == vma->vm_pgoff;
+}
+
+/* Whether a map still says what is mapped. Costs a look at each mapping, and no memory. mmap_lock is held. */
+bool smc_map_is_current(const struct smc_map *map, struct mm_struct *mm)
+{
+	VMA_ITERATOR(vmas, mm, 0);
+	struct vm_area_struct *vma;
+	int i = 0;
+
+	if (map->brk != mm->brk || map->count != mm->map_count)
+		return false;
+	for_each_vma(vmas, vma)
+		if (i == map->count || !describes(&map->mappings[i++], vma))
+			return false;
+	return i == map->count;
+}
+
+/* Writes down what is mapped, into a map that is empty or another's. An error: -ENOMEM, and the map is as it was. mmap_lock is held. */
+int smc_map_capture(struct smc_map *map, struct mm_struct *mm)
+{
+	VMA_ITERATOR(vmas, mm, 0);
+	struct vm_area_struct *vma;
+	struct smc_map new = { .room = mm->map_count + 1, .brk = mm->brk };
+
+	new.mappings = kvmalloc_array(new.room, sizeof(*new.mappings), GFP_KERNEL_ACCOUNT);
+	if (!new.mappings)
+		return -ENOMEM;
+	for_each_vma(vmas, vma) {
+		if (WARN_ON_ONCE(new.count == new.room))
+			break;
+		new.mappings[new.count++] = (struct smc_mapping) {
+			.start = vma->vm_start,
+			.end = vma->vm_end,
+			.flags = vma->vm_flags,
+			.pgoff = vma->vm_pgoff,
+			.file = vma->vm_file ? get_file(vma->vm_file) : NULL,
+		};
+	}
+	smc_map_free(map);
+	*map = new;
+	return 0;
+}
+
+/* The mapping that has an address, or NULL. */
+const struct smc_mapping *smc_map_find(const struct smc_map *map, unsigned long addr)
+{
+	int low = 0, high = map->count;
+
+	while (low < high) {
+		int middle = low + (high - low) / 2;
+
+		if (map->mappings[middle].end <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < map->count && map->mappings[low].start <= addr ? &map->mappings[low] : NULL;
+}
+
+/* Whether two mappings show the same thing at the addresses that they share, but for protection. */
+static bool same_object(const struct smc_mapping *a, const struct smc_mapping *b)
+{
+	return a->file == b->file && !((a->flags ^ b->flags) & (VM_SHARED | SPECIAL | VM_GROWSDOWN)) &&
+	       (!a->file || a->pgoff - (a->start >> PAGE_SHIFT) == b->pgoff - (b->start >> PAGE_SHIFT));
+}
+
+static unsigned long protection_of(const struct smc_mapping *m)
+{
+	return (m->flags & VM_READ ? PROT_READ : 0) | (m->flags & VM_WRITE ? PROT_WRITE : 0) |
+	       (m->flags & VM_EXEC ? PROT_EXEC : 0);
+}
+
+/* -ESTALE: a part that is gone could not be made again. */
+static int check_part(const struct smc_mapping *m, unsigned long start, unsigned long end)
+{
+	return m->flags & SPECIAL ? -ESTALE : 0;
+}
+
+static int unmap_part(const struct smc_mapping *m, unsigned long start, unsigned long end)
+{
+	return vm_munmap(start, end - start);
+}
+
+static int map_part(const struct smc_mapping *m, unsigned long start, unsigned long end)
+{
+	unsigned long flags = MAP_FIXED_NOREPLACE, r;
+
+	flags |= m->flags & VM_SHARED ? MAP_SHARED : MAP_PRIVATE;
+	flags |= m->flags & VM_GROWSDOWN ? MAP_GROWSDOWN : 0;
+	flags |= m->flags & VM_NORESERVE ? MAP_NORESERVE : 0;
+	r = vm_mmap(m->file, start, end - start, protection_of(m), flags,
+		    m->file ? (m->pgoff << PAGE_SHIFT) + (start - m->start) : 0);
+	return r == start ? 0 : IS_ERR_VALUE(r) ? (int)r : -EEXIST;
+}
+
+/*
+ * Calls a function for each part of each mapping of a that no mapping of b shows, and adds their number to *count. Both are sorted
+ * by address.
+ */
+static int for_each_missing(const struct smc_map *a, const struct smc_map *b, u64 *count,
+			    int (*part)(const struct smc_mapping *m, unsigned long start, unsigned long end))
+{
+	int i, first = 0, r = 0;
+
+	for (i = 0; i < a->count; i++) {
+		const struct smc_mapping *m = &a->mappings[i];
+		unsigned long at = m->start;
+		int j;
+
+		while (first < b->count && b->mappings[first].end <= m->start)
+			first++;
+		for (j = first; j < b->count && b->mappings[j].start < m->end; j++) {
+			const struct smc_mapping *other = &b->mappings[j];
+
+			if (!same_object(m, other))
+				continue;
+			if (other->start > at) {
+				(*count)++;
+				r = part(m, at, other->start);
+				if (r)
+					return r;
+			}
+			at = other->end;
+		}
+		if (at < m->end) {
+			(*count)++;
+			r = part(m, at, m->end);
+			if (r)
+				return r;
+		}
+	}
+	return 0;
+}
+
+/* Gives what is mapped now the protection that it had. */
+static int restore_protection(const struct smc_map *then, const struct smc_map *now, u64 *count)
+{
+	int i, j, first = 0;
+
+	for (i = 0; i < then->count; i++) {
+		const struct smc_mapping *was = &then->mappings[i];
+
+		while (first < now->count && now->mappings[first].end <= was->start)
+			first++;
+		for (j = first; j < now->count && now->mappings[j].start < was->end; j++) {
+			const struct smc_mapping *is = &now->mappings[j];
+			struct pt_regs arguments = {
+				.di = max(was->start, is->start),
+				.dx = protection_of(was),
+			};
+			long r;
+
+			if (!((was->flags ^ is->flags) & PROTECTION) || !same_object(was, is))
+				continue;
+			arguments.si = min(was->end, is->end) - arguments.di;
+			r = smc_sys_mprotect(&arguments);
+			if (r)
+				return r;
+			(*count)++;
+		}
+	}
+	return 0;
+}
+
+/*
+ * Brings back the map of the checkpoint, for the current process, whose other threads are stopped. An error: cannot be done, and
+ * nothing was. With *begun, an error leaves it between the two.
+ */
+int smc_map_restore(struct smc_context *c, bool *begun)
+{
+	struct mm_struct *mm = c->mm;
+	struct smc_map now = {};
+	u64 *count = &c->stat.remapped, checked = 0;
+	int r;
+
+	mmap_read_lock(mm);
+	r = smc_map_is_current(&c->map, mm) ? 1 : smc_map_capture(&now, mm);
+	mmap_read_unlock(mm);
+	if (r)
+		return r == 1 ? 0 : r;
+	r = for_each_missing(&c->map, &now, &checked, check_part);
+	*begun = !r;
+	if (!r)
+		r = for_each_missing(&now, &c->map, count, unmap_part);
+	if (!r)
+		r = for_each_missing(&c->map, &now, count, map_part);
+	if (!r)
+		r = restore_protection(&c->map, &now, count);
+	smc_map_free(&now);
+	if (*begun) {
+		mmap_write_lock(mm);
+		mm->brk = c->map.brk;
+		mmap_write_unlock(mm);
+	}
+	return r;
+}

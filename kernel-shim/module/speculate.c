@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The step from one epoch to the next: which of the pages that are writable stay so, because they are copied now.
+ *
+ *                       ┌ chosen by the policy or a hint ─ copied ─ stays, or becomes, writable
+ *   a page that was saved
+ *                       └ not chosen ──────────────────── write-protected
+ *
+ * The work is in proportion to the pages saved in the epoch that ends and those chosen for the next.
+ */
+#include <linux/highmem.h>
+#include <linux/pgtable.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <asm/tlbflush.h>
+#include "smc_internal.h"
+
+/* What has to be flushed. */
+struct span {
+	unsigned long start, end;
+};
+
+static void span_add(struct span *span, unsigned long addr)
+{
+	span->start = min(span->start, addr);
+	span->end = max(span->end, addr + PAGE_SIZE);
+}
+
+static struct smc_page *page_of(const struct smc_spage *speculation)
+{
+	return container_of(speculation, struct smc_page, speculation);
+}
+
+/* For a policy: whether a page differs from its pre-image. */
+static bool has_changed(struct smc_spage *speculation, void *arg)
+{
+	struct smc_page *p = page_of(speculation);
+	struct smc_context *c = arg;
+	bool r = false;
+	spinlock_t *lock;
+	pte_t *pte;
+
+	if (!smc_is_saved(c, p) || p->image != SMC_COPY)
+		return false;
+	pte = smc_pte_lock(c->mm, p->addr, &lock);
+	if (!pte)
+		return true;
+	if (pte_present(*pte) && smc_own_page(*pte)) {
+		void *now = kmap_local_page(pte_page(*pte));
+		void *then = kmap_local_page(p->copy);
+
+		r = memcmp(now, then, PAGE_SIZE);
+		kunmap_local(then);
+		kunmap_local(now);
+		c->stat.compares++;
+	} else {
+		r = true;
+	}
+	pte_unmap_unlock(pte, lock);
+	return r;
+}
+
+/* Tells the policy of the pages that faulted; it chooses. */
+static void ask_policy(struct smc_context *c, struct smc_spage *const **chosen, size_t *count)
+{
+	struct smc_epoch epoch = { .changed = has_changed, .arg = c };
+	struct smc_page *p;
+
+	*count = 0;
+	if (!c->policy)
+		return;
+	if (c->faults_room < c->nsaved) {
+		size_t room = roundup_pow_of_two(c->nsaved + 64);
+		struct smc_spage **more = kvmalloc_array(room, sizeof(*more), GFP_KERNEL_ACCOUNT);
+
+		if (more) {
+			kvfree(c->faults);
+			c->faults = more;
+			c->faults_room = room;
+		}
+	}
+	list_for_each_entry(p, &c->saved, saved)
+		if (p->faulted && epoch.nfaults < c->faults_room)
+			c->faults[epoch.nfaults++] = &p->speculation;
+	epoch.faults = c->faults;
+	c->policy->ops->choose(c->policy, &epoch, chosen, count);
+}
+
+/* Write-protects a page, and forgets its pre-image. */
+static void let_go(struct smc_context *c, struct smc_page *p, struct span *flush)
+{
+	spinlock_t *lock;
+	pte_t *pte = smc_pte_lock(c->mm, p->addr, &lock);
+
+	if (pte) {
+		if (smc_pte_protect(c->mm, p->addr, pte)) {
+			span_add(flush, p->addr);
+			c->stat.protected_pages++;
+		}
+		pte_unmap_unlock(pte, lock);
+	}
+	smc_page_release(c, p);
+}
+
+/* Whether the kernel would make an entry writable at a write fault without copying the page. */
+static bool can_be_writable(struct smc_context *c, unsigned long addr, pte_t pte)
+{
+	struct vm_area_struct *vma = find_vma(c->mm, addr);
+
+	return vma && vma->vm_start <= addr && vma->vm_flags & VM_WRITE && smc_covers(vma) &&
+	       !pte_uffd_wp(pte) && !pte_protnone(pte) && PageAnonExclusive(pte_page(pte)) &&
+	       (vma->vm_flags & VM_SOFTDIRTY || pte_soft_dirty(pte));
+}
+
+/* Copies a page ahead for the epoch that begins; false where it has no content of its own, or memory is short. */
+static bool copy_ahead(struct smc_context *c, struct smc_page *p)
+{
+	bool done = false;
+	spinlock_t *lock;
+	pte_t *pte;
+
+	if (p->image != SMC_COPY) {
+		struct page *buffer = smc_buffer_take(c);
+
+		if (!buffer)
+			buffer = smc_buffer_new(c);
+		if (!buffer)
+			return false;
+		if (p->image == SMC_SWAP)
+			smc_swap_free(p->slot);
+		p->image = SMC_COPY;
+		p->copy = buffer;
+	}
+	pte = smc_pte_lock(c->mm, p->addr, &lock);
+	if (!pte)
+		return false;
+	if (pte_present(*pte) && smc_own_page(*pte)) {
+		copy_highpage(p->copy, pte_page(*pte));
+		if (!pte_write(*pte) && can_be_writable(c, p->addr, *pte))
+			set_pte_at(c->mm, p->addr, pte, pte_mkwrite(pte_mkdirty(*pte)));
+		done = true;
+	}
+	pte_unmap_unlock(pte, lock);
+	return done;
+}
+
+static void choose_page(struct smc_context *c, struct smc_page *p, struct span *flush)
+{
+	if (p->saved_in == c->epoch)
+		return;		/* chosen twice, by the policy and a hint */
+	if (copy_ahead(c, p)) {
+		smc_page_saved(c, p, SMC_COPY);
+		p->faulted = false;
+		c->stat.ahead++;
+	} else {
+		let_go(c, p, flush);
+	}
+}
+
+/*
+ * Begins the next epoch. All threads are stopped and mmap_lock is held for writing, so nothing writes, faults or unmaps meanwhile;
+ * in place of c->lock. One flush for all that was protected.
+ */
+void smc_speculate(struct smc_context *c)
+{
+	struct span flush = { .start = ULONG_MAX };
+	struct smc_spage *const *chosen = NULL;
+	struct smc_page *p, *n;
+	unsigned long ended = c->nsaved;
+	LIST_HEAD(old);
+	size_t count, i;
+
+	ask_policy(c, &chosen, &count);
+	WRITE_ONCE(c->epoch, c->epoch + 1);
+	for (i = 0; i < count; i++)
+		page_of(chosen[i])->chosen_for = c->epoch;
+	list_for_each_entry(p, &c->hinted, hint)
+		p->chosen_for = c->epoch;
+
+	list_splice_init(&c->saved, &old);
+	list_for_each_entry_safe(p, n, &old, saved)
+		if (p->chosen_for != c->epoch)
+			let_go(c, p, &flush);
+	if (c->sweep || c->epoch == 1) {
+		c->stat.protected_pages += smc_sweep(c->mm);
+		flush = (struct span) { .end = TLB_FLUSH_ALL };
+	}
+	for (i = 0; i < count; i++)
+		choose_page(c, page_of(chosen[i]), &flush);
+	list_for_each_entry_safe(p, n, &c->hinted, hint) {
+		choose_page(c, p, &flush);
+		if (!p->hot)
+			list_del_init(&p->hint);
+	}
+	if (flush.end) {
+		smc_flush_tlb_mm_range(c->mm, flush.start, flush.end, PAGE_SHIFT, false);
+		c->stat.flushes++;
+	}
+	smc_pages_prune(c, ended);
+}
+
+/* Makes a policy the context's. The pages' records begin anew. */
+int smc_policy_set(struct smc_context *c, const char *spec, u32 *error_at)
+{
+	struct smc_costs costs = { .copy = 1, .fault = max(READ_ONCE(smc_fault_cost), 1U) };
+	struct smc_policy *policy;
+	unsigned long index;
+	struct smc_page *p;
+	int r = smc_policy_make(spec, &costs, &policy, error_at);
+
+	if (r)
+		return r;
+	mmap_write_lock(c->mm);
+	if (c->policy)
+		c->policy->ops->destroy(c->policy);
+	xa_for_each(&c->pages, index, p)
+		memset(&p->speculation, 0, sizeof(p->speculation));
+	c->policy = policy;
+	strscpy(c->spec, spec, sizeof(c->spec));
+	mmap_write_unlock(c->mm);
+	return 0;
+}
+
+/* Takes or forgets a hint. -ENOMEM: only a part of the range was. */
+int smc_hint(struct smc_context *c, const struct smc_hot *hot)
+{
+	unsigned long addr = hot->addr & PAGE_MASK, end = PAGE_ALIGN(hot->addr + hot->len);
+	int r = 0;
+
+	mmap_write_lock(c->mm);
+	for (; addr < end && !r; addr += PAGE_SIZE) {
+		struct smc_page *p;
+
+		if (hot->what == SMC_HOT_CLEAR) {
+			p = xa_load(&c->pages, addr >> PAGE_SHIFT);
+			if (p) {
+				list_del_init(&p->hint);
+				p->hot = false;
+			}
+		} else if ((p = smc_page_of(c, addr))) {
+			if (list_empty(&p->hint))
+				list_add_tail(&p->hint, &c->hinted);
+			p->hot |= hot->what == SMC_HOT_ADD;
+		} else {
+			r = -ENOMEM;
+		}
+		if (fatal_signal_pending(current))
+			r = -EINTR;
+		cond_resched();
+	}
+	mmap_write_unlock(c->mm);
+	return r;
+}

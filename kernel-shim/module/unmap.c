@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pages that the process is about to give up: munmap, mremap, a mapping over another, a shrinking heap, MADV_DONTNEED. The kernel tells
+ * those who watch a process' memory before it does it.
+ *
+ * It tells of reclaim and migration too; those keep a page's content. They are known by who does it: not the process itself, or the
+ * process itself while it looks for memory. No lock is taken for them: they come while locks are held.
+ */
+#include <linux/delay.h>
+#include <linux/pgtable.h>
+#include "smc_internal.h"
+
+/* Pages may be on their way to another place when they are unmapped. They arrive within milliseconds. */
+#define PATIENCE_US 1000000
+
+static void save_unmapped(struct smc_context *c, unsigned long addr)
+{
+	int waited;
+
+	for (waited = 0; waited < PATIENCE_US; waited += 50) {
+		enum smc_saving r = smc_save(c, addr, true);
+
+		if (r == SMC_SAVED)
+			return;
+		if (r == SMC_NO_MEMORY)
+			break;
+		usleep_range(50, 100);
+	}
+	smc_lose(c);
+}
+
+/* The first address from addr on that may have an entry: skips what has no page table. */
+static unsigned long next_populated(struct mm_struct *mm, unsigned long addr, unsigned long end)
+{
+	while (addr < end) {
+		pgd_t *pgd = pgd_offset(mm, addr);
+		p4d_t *p4d;
+		pud_t *pud;
+		pmd_t *pmd;
+
+		if (pgd_none(*pgd)) {
+			addr = pgd_addr_end(addr, end);
+			continue;
+		}
+		p4d = p4d_offset(pgd, addr);
+		if (p4d_none(*p4d)) {
+			addr = p4d_addr_end(addr, end);
+			continue;
+		}
+		pud = pud_offset(p4d, addr);
+		if (pud_none(*pud) || pud_bad(*pud)) {
+			addr = pud_addr_end(addr, end);
+			continue;
+		}
+		pmd = pmd_offset(pud, addr);
+		if (pmd_none(*pmd) || !pmd_present(*pmd) || pmd_bad(*pmd)) {
+			addr = pmd_addr_end(addr, end);
+			continue;
+		}
+		break;
+	}
+	return addr;
+}
+
+/* Whether there is something at an address that is lost when it is unmapped, or that could be written elsewhere after a move. */
+static bool has_content(struct mm_struct *mm, unsigned long addr)
+{
+	spinlock_t *lock;
+	pte_t *pte = smc_pte_lock(mm, addr, &lock);
+	bool r;
+
+	if (!pte)
+		return false;
+	r = !pte_none(*pte) && (!pte_present(*pte) || smc_own_page(*pte));
+	pte_unmap_unlock(pte, lock);
+	return r;
+}
+
+static int invalidate_range_start(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
+{
+	struct smc_context *c = container_of(notifier, struct smc_context, notifier);
+	unsigned long addr = range->start & PAGE_MASK;
+
+	if (range->event != MMU_NOTIFY_UNMAP && range->event != MMU_NOTIFY_CLEAR)
+		return 0;
+	if (current->mm != range->mm || current->flags & (PF_MEMALLOC | PF_EXITING))
+		return 0;
+	if (READ_ONCE(c->epoch) == 0 || READ_ONCE(c->stale) || READ_ONCE(c->rolling) == current)
+		return 0;
+	if (!mmu_notifier_range_blockable(range))
+		return 0;
+
+	while ((addr = next_populated(range->mm, addr, range->end)) < range->end) {
+		struct smc_page *p = xa_load(&c->pages, addr >> PAGE_SHIFT);
+		/* a page that a fault copies is cleared too; it is saved already, and stays where it is */
+		bool known = smc_is_saved(c, p) && range->event == MMU_NOTIFY_CLEAR;
+
+		if (!known && has_content(range->mm, addr))
+			save_unmapped(c, addr);
+		addr += PAGE_SIZE;
+	}
+	return 0;
+}
+
+/* The last user of the memory is gone, or the context is detached. */
+static void release(struct mmu_notifier *notifier, struct mm_struct *mm)
+{
+	struct smc_context *c = container_of(notifier, struct smc_context, notifier);
+
+	WRITE_ONCE(c->dead, true);
+}
+
+const struct mmu_notifier_ops smc_notifier_ops = {
+	.invalidate_range_start = invalidate_range_start,
+	.release = release,
+};
