@@ -30,5 +30,6 @@ export interface GuestProgram {
 
 export const SUITE: readonly GuestProgram[] = [
   { name: 'load', command: () => ['load'], always: true },
+  { name: 'mem_basic', command: () => ['mem_basic'] },
   { name: 'unload', command: () => ['unload'], always: true },
 ];
