@@ -125,7 +125,7 @@ Acquire::https::Timeout "20";
     const fetched = join(folder, 'fetched');
     if (existsSync(fetched) && Date.now() - statSync(fetched).mtimeMs < LISTS_LAST) return;
     say("fetching Debian's lists of packages");
-    await aptGet(config, ['update', '-q'], folder);
+    await aptGet(config, ['update', '-q'], folder, 90_000);
     writeFileSync(fetched, '');
   });
   return config;
@@ -138,9 +138,14 @@ async function closureOf(apt: string, names: readonly string[]): Promise<string[
   return [...output.matchAll(/^'[^']+' ([^_ ]+)_\S+\.deb \d+/gm)].map(([, name]) => name!).sort();
 }
 
-async function aptGet(config: string, args: readonly string[], cwd: string): Promise<string> {
+async function aptGet(
+  config: string,
+  args: readonly string[],
+  cwd: string,
+  timeout = 150_000,
+): Promise<string> {
   try {
-    const limits = { timeout: 300_000, maxBuffer: 64 * 2 ** 20 };
+    const limits = { timeout, maxBuffer: 64 * 2 ** 20 };
     return (
       await run('apt-get', ['-c', config, ...args], { cwd, ...limits, env: { ...process.env, LC_ALL: 'C' } })
     ).stdout;

@@ -101,6 +101,14 @@ export async function runSuite(options: RunOptions, say: Say): Promise<MachineRe
   return allOf(options.cpus.map((cpus) => runOne(parts, programs, cpus, options, say)));
 }
 
+/** The lines that one program of a machine printed. */
+export function linesOf({ transcript }: MachineReport, program: string): string[] {
+  const begin = transcript.indexOf(`@@begin ${program}`);
+  const end = transcript.findIndex((line) => line.startsWith(`@@end ${program} `));
+  const lines = begin < 0 ? [] : transcript.slice(begin + 1, end < 0 ? undefined : end);
+  return lines.filter((line) => !line.startsWith('kernel| '));
+}
+
 async function runOne(
   parts: Parts,
   programs: readonly GuestProgram[],
@@ -121,6 +129,7 @@ async function runOne(
     const files = new Map<string, Entry>([...(options.files ?? []), ['suite', suite]]);
     writeFileSync(image, await initramfs({ ...parts, files }));
     say(`booting a machine with ${cpus === 1 ? 'one processor' : `${cpus} processors`}`);
+    let began = performance.now();
     const end = await bootMachine({
       kernel: parts.kernel,
       qemu: parts.qemu,
@@ -133,7 +142,9 @@ async function runOne(
       onLine(line, from) {
         transcript.push(from === 'kernel' ? `kernel| ${line}` : line);
         judge.hear(line, from);
-        if (line.startsWith('@@begin ')) say(`cpus=${cpus} ${line.slice(8)}`);
+        if (line.startsWith('@@begin ')) began = performance.now();
+        const name = /^@@end (\S+) /.exec(line)?.[1];
+        if (name) say(`cpus=${cpus} ${name}: ${((performance.now() - began) / 1000).toFixed(1)} s`);
       },
     });
     const judgement = judge.end(end);
