@@ -73,6 +73,11 @@ struct smc_thread {
 	struct pt_regs regs;
 	unsigned long fsbase, gsbase;
 	sigset_t blocked;
+	/* what the kernel was told of the thread's memory */
+	int __user *clear_child_tid;
+	struct robust_list_head __user *robust_list;
+	struct rseq __user *rseq;
+	u32 rseq_sig;
 	void *fpu;
 	size_t fpu_size;
 };

@@ -16,7 +16,8 @@
  * ETIMEDOUT; memory shared with another process (vfork, clone without CLONE_THREAD), EBUSY; threads of io_uring, EOPNOTSUPP; at a
  * rollback, a thread that has ended since the checkpoint, ESTALE. A thread that was created since ends, as if it had called exit.
  *
- * Restored: general registers, flags, FPU and vector state, the bases of FS and GS, the signal mask. Not restored: pending signals,
+ * Restored: general registers, flags, FPU and vector state, the bases of FS and GS, the signal mask, and where the kernel was told that a thread has
+ * its list of robust futexes, its restartable sequence and the word to clear when it ends. Not restored: pending signals,
  * timers, the alternate stack, scheduling, what debug registers and protection keys say.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -129,6 +130,10 @@ static int registers_save(struct smc_thread *t, const struct pt_regs *regs, bool
 	rdmsrl(MSR_KERNEL_GS_BASE, t->gsbase);
 	preempt_enable();
 	t->blocked = current->blocked;
+	t->clear_child_tid = current->clear_child_tid;
+	t->robust_list = current->robust_list;
+	t->rseq = current->rseq;
+	t->rseq_sig = current->rseq_sig;
 	return 0;
 }
 
@@ -151,6 +156,10 @@ static void registers_load(const struct smc_thread *t, struct pt_regs *regs, int
 	wrmsrl(MSR_KERNEL_GS_BASE, t->gsbase);
 	preempt_enable();
 	sigprocmask(SIG_SETMASK, &blocked, NULL);
+	current->clear_child_tid = t->clear_child_tid;
+	current->robust_list = t->robust_list;
+	current->rseq = t->rseq;
+	current->rseq_sig = t->rseq_sig;
 	/* the processor number in the thread's area is old, and it may be in a sequence that moving has ended */
 	rseq_preempt(current);
 }
@@ -186,6 +195,9 @@ static void registers_end(struct pt_regs *regs)
 	}
 	current->clear_child_tid = NULL;
 	current->robust_list = NULL;
+	current->rseq = NULL;
+	current->rseq_sig = 0;
+	current->rseq_event_mask = 0;
 	regs->ip = ip;
 	regs->ax = __NR_exit;
 	regs->di = 0;
@@ -323,22 +335,40 @@ static int ask_all(struct smc_stop *stop, bool *ending)
 	return r < 0 ? r : asked;
 }
 
-static bool shared_with_another_process(void)
+/* 0: no other process has this memory; -EBUSY: one has; -EAGAIN: one had, and is letting go of it. */
+static int shared_with_another_process(void)
 {
 	struct task_struct *p, *t;
-	bool r = false;
+	int r = 0;
 
 	if (atomic_read(&current->mm->mm_users) <= get_nr_threads(current))
-		return false;
+		return 0;
 	rcu_read_lock();
 	for_each_process_thread(p, t) {
-		if (t->mm == current->mm && !same_thread_group(t, current)) {
-			r = true;
+		if (t->mm != current->mm || same_thread_group(t, current))
+			continue;
+		r = -EAGAIN;
+		if (!(t->flags & PF_EXITING)) {
+			r = -EBUSY;
 			goto found;
 		}
 	}
 found:
 	rcu_read_unlock();
+	return r;
+}
+
+static int await_sole_user(unsigned long deadline)
+{
+	int r;
+
+	while ((r = shared_with_another_process()) == -EAGAIN) {
+		if (time_after(jiffies, deadline))
+			return -EBUSY;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		usleep_range(20, 100);
+	}
 	return r;
 }
 
@@ -378,6 +408,7 @@ static int await_all(struct smc_stop *stop, unsigned long deadline)
  */
 struct smc_stop *smc_stop_threads(struct smc_context *c, bool capture)
 {
+	unsigned long deadline = jiffies + msecs_to_jiffies(smc_stop_timeout_ms);
 	struct smc_stop *stop = kzalloc(sizeof(*stop), GFP_KERNEL_ACCOUNT);
 	int r = 0;
 
@@ -394,9 +425,9 @@ struct smc_stop *smc_stop_threads(struct smc_context *c, bool capture)
 	INIT_LIST_HEAD(&stop->parked);
 
 	if (!thread_group_empty(current))
-		r = await_all(stop, jiffies + msecs_to_jiffies(smc_stop_timeout_ms));
-	if (!r && shared_with_another_process())
-		r = -EBUSY;
+		r = await_all(stop, deadline);
+	if (!r)
+		r = await_sole_user(deadline);
 	if (!r)
 		r = READ_ONCE(stop->error);
 	if (r) {

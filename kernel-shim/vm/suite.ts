@@ -31,5 +31,7 @@ export interface GuestProgram {
 export const SUITE: readonly GuestProgram[] = [
   { name: 'load', command: () => ['load'], always: true },
   { name: 'mem_basic', command: () => ['mem_basic'] },
+  { name: 'mem_ops', command: () => ['mem_ops'] },
+  { name: 'threads', command: () => ['threads'] },
   { name: 'unload', command: () => ['unload'], always: true },
 ];
