@@ -322,7 +322,7 @@ static long ioctl_policy(struct smc_context *c, struct smc_policy_spec __user *u
 	spec.error_at = 0;
 	r = READ_ONCE(c->dead) ? -EOWNERDEAD : smc_policy_set(c, spec.spec, &spec.error_at);
 	mutex_unlock(&c->operation);
-	if (put_user(spec.error_at, &user->error_at))
+	if (r && put_user(spec.error_at, &user->error_at))
 		return -EFAULT;
 	return r;
 }

@@ -63,8 +63,8 @@ static int put_back_slot(struct smc_context *c, struct smc_page *p)
 	pte_t *pte;
 	long r;
 
-	/* reads the page, whatever it is, so that there is a page table */
-	r = get_user_pages_remote(c->mm, p->addr, 1, FOLL_FORCE, &page, NULL, NULL);
+	/* makes a page, whatever it holds, so that there is a page table, and the mapping is one that has anonymous pages */
+	r = get_user_pages_remote(c->mm, p->addr, 1, FOLL_WRITE | FOLL_FORCE, &page, NULL, NULL);
 	if (r != 1)
 		return r < 0 ? r : -EFAULT;
 	put_page(page);

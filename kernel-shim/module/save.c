@@ -77,10 +77,7 @@ static enum smc_saving save_entry(struct smc_context *c, struct smc_page *p, pte
 	return SMC_SAVED;
 }
 
-/*
- * Saves a page, unless it is saved. An unmapping also write-protects it: mremap() takes the entry to another address, where a
- * write has to be seen. The caller of the notifier flushes.
- */
+/* Saves a page, unless it is saved. unmapping: because it is about to be unmapped, and not written. */
 enum smc_saving smc_save(struct smc_context *c, unsigned long addr, bool unmapping)
 {
 	struct page *buffer = NULL;
@@ -102,8 +99,6 @@ again:
 		if (r == SMC_SAVED && !unmapping)
 			c->stat.faults++;
 	}
-	if (pte && unmapping && r == SMC_SAVED && pte_present(*pte) && smc_own_page(*pte))
-		smc_pte_protect(c->mm, addr, pte);
 	if (pte)
 		pte_unmap_unlock(pte, ptl);
 	mutex_unlock(&c->lock);
@@ -116,4 +111,21 @@ again:
 	if (buffer)
 		smc_buffer_free(c, buffer);
 	return r;
+}
+
+/* Notes that a page has nothing in it now, and will. false: no memory. */
+bool smc_save_absent(struct smc_context *c, unsigned long addr)
+{
+	struct smc_page *p = smc_page_of(c, addr);
+
+	if (!p)
+		return false;
+	mutex_lock(&c->lock);
+	if (!smc_is_saved(c, p)) {
+		p->faulted = false;
+		smc_page_saved(c, p, SMC_ABSENT);
+		c->stat.absent++;
+	}
+	mutex_unlock(&c->lock);
+	return true;
 }

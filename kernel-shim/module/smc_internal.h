@@ -149,6 +149,7 @@ extern bool (*smc_ptrace_may_access)(struct task_struct *task, unsigned int mode
 extern int (*smc_swap_duplicate)(swp_entry_t entry);
 extern void (*smc_swap_free)(swp_entry_t entry);
 extern long (*smc_sys_mprotect)(const struct pt_regs *regs);
+void *smc_find_symbol(const char *name);
 int smc_find_symbols(void);
 
 /* device.c */
@@ -181,6 +182,7 @@ enum smc_saving {
 	SMC_NO_MEMORY,
 };
 enum smc_saving smc_save(struct smc_context *c, unsigned long addr, bool unmapping);
+bool smc_save_absent(struct smc_context *c, unsigned long addr);
 void smc_lose(struct smc_context *c);
 
 /* fault.c */
@@ -188,6 +190,8 @@ vm_fault_t smc_before_write(struct smc_context *c, struct vm_area_struct *vma, u
 			    unsigned int flags, struct pt_regs *regs);
 
 /* unmap.c */
+void smc_before_move(struct smc_context *c, struct vm_area_struct *vma, unsigned long from,
+		     unsigned long to, unsigned long len);
 extern const struct mmu_notifier_ops smc_notifier_ops;
 
 /* pages.c */

@@ -221,23 +221,33 @@ int smc_policy_set(struct smc_context *c, const char *spec, u32 *error_at)
 	return 0;
 }
 
-/* Takes or forgets a hint. -ENOMEM: only a part of the range was. */
+/*
+ * Takes or forgets a hint. -ENOMEM: what the limit has no room for is not taken at all, as it could not be copied ahead either and
+ * its records would take the room of pages that are written; where memory is short, a part of the range was.
+ */
 int smc_hint(struct smc_context *c, const struct smc_hot *hot)
 {
 	unsigned long addr = hot->addr & PAGE_MASK, end = PAGE_ALIGN(hot->addr + hot->len);
+	struct smc_page *p, *n;
 	int r = 0;
 
+	if (hot->len == 0)
+		return 0;
+	if (hot->what != SMC_HOT_CLEAR && end - addr > c->limit)
+		return -ENOMEM;
 	mmap_write_lock(c->mm);
+	if (hot->what == SMC_HOT_CLEAR) {
+		list_for_each_entry_safe(p, n, &c->hinted, hint) {
+			if (p->addr < addr || p->addr >= end)
+				continue;
+			list_del_init(&p->hint);
+			p->hot = false;
+		}
+		addr = end;
+	}
 	for (; addr < end && !r; addr += PAGE_SIZE) {
-		struct smc_page *p;
-
-		if (hot->what == SMC_HOT_CLEAR) {
-			p = xa_load(&c->pages, addr >> PAGE_SHIFT);
-			if (p) {
-				list_del_init(&p->hint);
-				p->hot = false;
-			}
-		} else if ((p = smc_page_of(c, addr))) {
+		p = smc_page_of(c, addr);
+		if (p) {
 			if (list_empty(&p->hint))
 				list_add_tail(&p->hint, &c->hinted);
 			p->hot |= hot->what == SMC_HOT_ADD;

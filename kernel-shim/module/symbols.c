@@ -29,21 +29,28 @@ static const struct {
 	{ "__x64_sys_mprotect", (void **)&smc_sys_mprotect },
 };
 
+/* The address of a function, or NULL, which is said. */
+void *__init smc_find_symbol(const char *name)
+{
+	struct kprobe probe = { .symbol_name = name };
+	int r = register_kprobe(&probe);
+
+	if (r) {
+		pr_err("this kernel has no %s that can be found (%d): not loaded\n", name, r);
+		return NULL;
+	}
+	unregister_kprobe(&probe);
+	return probe.addr;
+}
+
 int __init smc_find_symbols(void)
 {
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(symbols); i++) {
-		struct kprobe probe = { .symbol_name = symbols[i].name };
-		int r = register_kprobe(&probe);
-
-		if (r) {
-			pr_err("this kernel has no %s that can be found (%d): not loaded\n",
-			       symbols[i].name, r);
+		*symbols[i].function = smc_find_symbol(symbols[i].name);
+		if (!*symbols[i].function)
 			return -ENOENT;
-		}
-		*symbols[i].function = (void *)probe.addr;
-		unregister_kprobe(&probe);
 	}
 	return 0;
 }

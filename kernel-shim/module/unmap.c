@@ -5,6 +5,8 @@
  *
  * It tells of reclaim and migration too; those keep a page's content. They are known by who does it: not the process itself, or the
  * process itself while it looks for memory. No lock is taken for them: they come while locks are held.
+ *
+ * mremap() also brings pages to an address without a fault there; it has a hook of its own (hook.c).
  */
 #include <linux/delay.h>
 #include <linux/pgtable.h>
@@ -62,7 +64,7 @@ static unsigned long next_populated(struct mm_struct *mm, unsigned long addr, un
 	return addr;
 }
 
-/* Whether there is something at an address that is lost when it is unmapped, or that could be written elsewhere after a move. */
+/* Whether there is something at an address that is lost when it is unmapped, and goes along when it is moved. */
 static bool has_content(struct mm_struct *mm, unsigned long addr)
 {
 	spinlock_t *lock;
@@ -76,6 +78,12 @@ static bool has_content(struct mm_struct *mm, unsigned long addr)
 	return r;
 }
 
+/* Whether changes to a context's memory have to be noted. */
+static bool is_of_interest(struct smc_context *c)
+{
+	return READ_ONCE(c->epoch) && !READ_ONCE(c->stale) && READ_ONCE(c->rolling) != current;
+}
+
 static int invalidate_range_start(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
 {
 	struct smc_context *c = container_of(notifier, struct smc_context, notifier);
@@ -85,21 +93,48 @@ static int invalidate_range_start(struct mmu_notifier *notifier, const struct mm
 		return 0;
 	if (current->mm != range->mm || current->flags & (PF_MEMALLOC | PF_EXITING))
 		return 0;
-	if (READ_ONCE(c->epoch) == 0 || READ_ONCE(c->stale) || READ_ONCE(c->rolling) == current)
+	if (!is_of_interest(c))
 		return 0;
 	if (!mmu_notifier_range_blockable(range))
 		return 0;
 
 	while ((addr = next_populated(range->mm, addr, range->end)) < range->end) {
-		struct smc_page *p = xa_load(&c->pages, addr >> PAGE_SHIFT);
-		/* a page that a fault copies is cleared too; it is saved already, and stays where it is */
-		bool known = smc_is_saved(c, p) && range->event == MMU_NOTIFY_CLEAR;
-
-		if (!known && has_content(range->mm, addr))
+		if (!smc_is_saved(c, xa_load(&c->pages, addr >> PAGE_SHIFT)) && has_content(range->mm, addr))
 			save_unmapped(c, addr);
 		addr += PAGE_SIZE;
 	}
 	return 0;
+}
+
+/*
+ * mremap() is about to take the entries of a range to another address. What is there now is saved as for an unmapping. An entry is protected, so that
+ * a write at its new address is seen; mremap() flushes. At the new address nothing is mapped any more, and there will be without a
+ * fault. mmap_lock is held for writing.
+ */
+void smc_before_move(struct smc_context *c, struct vm_area_struct *vma, unsigned long from,
+		     unsigned long to, unsigned long len)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	unsigned long addr = from;
+
+	if (!is_of_interest(c))
+		return;
+	while ((addr = next_populated(mm, addr, from + len)) < from + len) {
+		if (has_content(mm, addr)) {
+			spinlock_t *lock;
+			pte_t *pte;
+
+			save_unmapped(c, addr);
+			if (!smc_save_absent(c, to + (addr - from)))
+				smc_lose(c);
+			pte = smc_pte_lock(mm, addr, &lock);
+			if (pte) {
+				smc_pte_protect(mm, addr, pte);
+				pte_unmap_unlock(pte, lock);
+			}
+		}
+		addr += PAGE_SIZE;
+	}
 }
 
 /* The last user of the memory is gone, or the context is detached. */
