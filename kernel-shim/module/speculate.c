@@ -112,10 +112,16 @@ static bool can_be_writable(struct smc_context *c, unsigned long addr, pte_t pte
 	       (vma->vm_flags & VM_SOFTDIRTY || pte_soft_dirty(pte));
 }
 
-/* Copies a page ahead for the epoch that begins; false where it has no content of its own, or memory is short. */
-static bool copy_ahead(struct smc_context *c, struct smc_page *p)
+enum ahead {
+	COPIED,
+	NOT_COPIED,	/* swapped out, or memory is short */
+	NOTHING_THERE,	/* no content of its own, or not mapped any more */
+};
+
+/* Copies a page ahead for the epoch that begins. */
+static enum ahead copy_ahead(struct smc_context *c, struct smc_page *p)
 {
-	bool done = false;
+	enum ahead r = NOTHING_THERE;
 	spinlock_t *lock;
 	pte_t *pte;
 
@@ -125,7 +131,7 @@ static bool copy_ahead(struct smc_context *c, struct smc_page *p)
 		if (!buffer)
 			buffer = smc_buffer_new(c);
 		if (!buffer)
-			return false;
+			return NOT_COPIED;
 		if (p->image == SMC_SWAP)
 			smc_swap_free(p->slot);
 		p->image = SMC_COPY;
@@ -133,28 +139,37 @@ static bool copy_ahead(struct smc_context *c, struct smc_page *p)
 	}
 	pte = smc_pte_lock(c->mm, p->addr, &lock);
 	if (!pte)
-		return false;
-	if (pte_present(*pte) && smc_own_page(*pte)) {
+		return NOTHING_THERE;
+	if (!pte_present(*pte)) {
+		r = pte_none(*pte) ? NOTHING_THERE : NOT_COPIED;
+	} else if (smc_own_page(*pte)) {
 		copy_highpage(p->copy, pte_page(*pte));
 		if (!pte_write(*pte) && can_be_writable(c, p->addr, *pte))
 			set_pte_at(c->mm, p->addr, pte, pte_mkwrite(pte_mkdirty(*pte)));
-		done = true;
+		r = COPIED;
 	}
 	pte_unmap_unlock(pte, lock);
-	return done;
+	return r;
 }
 
-static void choose_page(struct smc_context *c, struct smc_page *p, struct span *flush)
+/* A page where nothing is any more goes to the list "gone". */
+static void choose_page(struct smc_context *c, struct smc_page *p, struct span *flush,
+			struct list_head *gone)
 {
+	enum ahead r;
+
 	if (p->saved_in == c->epoch)
 		return;		/* chosen twice, by the policy and a hint */
-	if (copy_ahead(c, p)) {
+	r = copy_ahead(c, p);
+	if (r == COPIED) {
 		smc_page_saved(c, p, SMC_COPY);
 		p->faulted = false;
 		c->stat.ahead++;
-	} else {
-		let_go(c, p, flush);
+		return;
 	}
+	let_go(c, p, flush);
+	if (r == NOTHING_THERE)
+		list_move_tail(&p->age, gone);
 }
 
 /*
@@ -168,6 +183,7 @@ void smc_speculate(struct smc_context *c)
 	struct smc_page *p, *n;
 	unsigned long ended = c->nsaved;
 	LIST_HEAD(old);
+	LIST_HEAD(gone);
 	size_t count, i;
 
 	ask_policy(c, &chosen, &count);
@@ -186,9 +202,9 @@ void smc_speculate(struct smc_context *c)
 		flush = (struct span) { .end = TLB_FLUSH_ALL };
 	}
 	for (i = 0; i < count; i++)
-		choose_page(c, page_of(chosen[i]), &flush);
+		choose_page(c, page_of(chosen[i]), &flush, &gone);
 	list_for_each_entry_safe(p, n, &c->hinted, hint) {
-		choose_page(c, p, &flush);
+		choose_page(c, p, &flush, &gone);
 		if (!p->hot)
 			list_del_init(&p->hint);
 	}
@@ -196,6 +212,11 @@ void smc_speculate(struct smc_context *c)
 		smc_flush_tlb_mm_range(c->mm, flush.start, flush.end, PAGE_SHIFT, false);
 		c->stat.flushes++;
 	}
+	/* what the policy chose is of no use any more: it may forget */
+	list_for_each_entry(p, &gone, age)
+		if (c->policy)
+			c->policy->ops->forget(c->policy, &p->speculation);
+	list_splice(&gone, &c->by_age);
 	smc_pages_prune(c, ended);
 }
 

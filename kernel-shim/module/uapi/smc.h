@@ -47,6 +47,7 @@ struct smc_policy_spec {
 #define SMC_HOT_NEXT	1	/* copy them ahead at the next checkpoint only */
 #define SMC_HOT_CLEAR	2	/* forget what SMC_HOT_ADD and SMC_HOT_NEXT said of them */
 
+/* errors: EINVAL a wrong field, or not all of it user space; ENOMEM more than the limit has room for. */
 struct smc_hot {
 	__u64 addr;		/* of the first page; rounded down */
 	__u64 len;		/* bytes; rounded up */
