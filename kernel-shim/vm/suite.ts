@@ -32,6 +32,7 @@ export const SUITE: readonly GuestProgram[] = [
   { name: 'load', command: () => ['load'], always: true },
   { name: 'mem_basic', command: () => ['mem_basic'] },
   { name: 'mem_ops', command: () => ['mem_ops'] },
+  { name: 'arguments', command: () => ['arguments'] },
   { name: 'threads', command: () => ['threads'] },
   { name: 'swap', command: () => ['swap'], needs: ['swap'] },
   { name: 'stress', command: ({ seconds }) => ['stress', String(seconds)], needs: ['swap'] },
