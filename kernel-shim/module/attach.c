@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Contexts: which processes are watched. Looked up for each write fault of the system while a process is attached, so by
- * a hash table under RCU.
+ * Contexts: which processes are watched. Looked up for each write fault of the system while a
+ * process is attached, so by a hash table under RCU.
  *
- * A context ends in one of three ways: its handle is closed or detaches, the process ends, or it calls exec. The first unlinks
- * it at once; the others mark it dead, and its handle unlinks it. The last reference frees it.
+ * A context ends in one of three ways: its handle is closed or detaches, the process ends, or
+ * it calls exec. The first unlinks it at once; the others mark it dead, and its handle unlinks
+ * it. The last reference frees it.
  */
 #include <linux/hashtable.h>
 #include <linux/sched/coredump.h>
@@ -72,8 +73,8 @@ void smc_context_put(struct smc_context *c)
 }
 
 /*
- * Begins to watch a process. *context has a reference for the caller, who ends it with smc_detach(). Takes over the policy
- * if it succeeds.
+ * Begins to watch a process. *context has a reference for the caller, who ends it with
+ * smc_detach(). Takes over the policy if it succeeds.
  */
 int smc_attach(struct task_struct *task, u64 limit, struct smc_policy *policy, const char *spec,
 	       struct smc_context **context)
@@ -126,7 +127,9 @@ int smc_attach(struct task_struct *task, u64 limit, struct smc_policy *policy, c
 	r = smc_hook_get();
 	if (r)
 		goto unregister;
-	/* huge pages are split when they are protected; none are made as long as it is watched */
+	/*
+	 * huge pages are split when they are protected; none are made as long as it is watched
+	 */
 	c->had_thp_disabled = test_and_set_bit(MMF_DISABLE_THP, &mm->flags);
 	c->policy = policy;
 	strscpy(c->spec, spec, sizeof(c->spec));

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A checkpoint. Whatever can fail is done first, so that the old checkpoint stands until the new one does. */
+/*
+ * A checkpoint. Whatever can fail is done first, so that the old checkpoint stands until the
+ * new one does.
+ */
 #include "smc_internal.h"
 
 /*
- * Takes a checkpoint of the current process. regs: the user registers of the current thread. called: it called for it, and the
- * call returns once more after a rollback; otherwise the thread is somewhere else, and another process asked.
- * c->operation is held.
+ * Takes a checkpoint of the current process. regs: the user registers of the current thread.
+ * called: it called for it, and the call returns once more after a rollback; otherwise the
+ * thread is somewhere else, and another process asked. c->operation is held.
  */
 long smc_checkpoint(struct smc_context *c, struct pt_regs *regs, bool called)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /dev/smc: checks arguments, finds the process, and has the operation carried out by a thread of it. uapi/smc.h says what each call
- * means.
+ * /dev/smc: checks arguments, finds the process, and has the operation carried out by a thread
+ * of it. uapi/smc.h says what each call means.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -20,10 +20,10 @@
 
 /* An open file. */
 struct smc_handle {
-	struct mutex lock;
+	struct mutex lock;		/* of what follows */
 	struct smc_context *context;	/* a reference; NULL: tied to nothing */
 	bool owner;			/* it attached */
-	struct pid *opener;		/* the process that opened it; a child that inherits it may not use it */
+	struct pid *opener;		/* the process that opened it: no child may use it */
 };
 
 /* The context of a handle that the caller may act on, with a reference. */
@@ -49,10 +49,11 @@ static struct smc_context *context_of(struct smc_handle *h)
 
 enum operation { CHECKPOINT, ROLLBACK };
 
-static long operate(struct smc_context *c, enum operation operation, struct pt_regs *regs, int value,
-		    bool called)
+static long operate(struct smc_context *c, enum operation operation, struct pt_regs *regs,
+		    int value, bool called)
 {
-	return operation == CHECKPOINT ? smc_checkpoint(c, regs, called) : smc_rollback(c, regs, value);
+	return operation == CHECKPOINT ? smc_checkpoint(c, regs, called) :
+					 smc_rollback(c, regs, value);
 }
 
 /* What another process asks of a thread. The caller and the thread have a reference each. */
@@ -167,8 +168,8 @@ static long carry_out_elsewhere(struct smc_context *c, enum operation operation,
 }
 
 /*
- * For a thread of the process itself the return value of a rollback is the register that the call's result is put in: that of the
- * checkpoint.
+ * For a thread of the process itself the return value of a rollback is the register that the
+ * call's result is put in: that of the checkpoint.
  */
 static long carry_out_here(struct smc_context *c, enum operation operation, int value)
 {
@@ -229,7 +230,8 @@ static long ioctl_attach(struct smc_handle *h, struct smc_attach __user *user)
 	}
 	mutex_lock(&h->lock);
 	r = h->context ? -EBUSY :
-	    smc_attach(task, a.limit ?: READ_ONCE(smc_default_limit), policy, a.policy, &h->context);
+	    smc_attach(task, a.limit ?: READ_ONCE(smc_default_limit), policy, a.policy,
+		       &h->context);
 	h->owner = r ? h->owner : true;
 	mutex_unlock(&h->lock);
 	put_task_struct(task);
@@ -299,7 +301,8 @@ static long ioctl_hot(struct smc_context *c, struct smc_hot __user *user)
 
 	if (copy_from_user(&hot, user, sizeof(hot)))
 		return -EFAULT;
-	if (hot.reserved || hot.what > SMC_HOT_CLEAR || hot.len > TASK_SIZE || hot.addr > TASK_SIZE - hot.len)
+	if (hot.reserved || hot.what > SMC_HOT_CLEAR || hot.len > TASK_SIZE ||
+	    hot.addr > TASK_SIZE - hot.len)
 		return -EINVAL;
 	if (mutex_lock_interruptible(&c->operation))
 		return -ERESTARTNOINTR;
@@ -433,7 +436,8 @@ static bool may_open(void)
 {
 	int group = READ_ONCE(smc_group);
 
-	return capable(CAP_SYS_ADMIN) || (group >= 0 && in_egroup_p(make_kgid(&init_user_ns, group)));
+	return capable(CAP_SYS_ADMIN) ||
+	       (group >= 0 && in_egroup_p(make_kgid(&init_user_ns, group)));
 }
 
 static int smc_open(struct inode *inode, struct file *file)

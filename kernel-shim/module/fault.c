@@ -21,8 +21,8 @@ static void split_huge(struct vm_area_struct *vma, unsigned long addr)
 }
 
 /*
- * Saves the page that is about to be written. 0: go on to the kernel's handler; anything else is returned in its place.
- * mmap_lock is held for reading, or for writing.
+ * Saves the page that is about to be written. 0: go on to the kernel's handler; anything else
+ * is returned in its place. mmap_lock is held for reading, or for writing.
  */
 vm_fault_t smc_before_write(struct smc_context *c, struct vm_area_struct *vma, unsigned long addr,
 			    unsigned int flags, struct pt_regs *regs)
@@ -46,7 +46,10 @@ vm_fault_t smc_before_write(struct smc_context *c, struct vm_area_struct *vma, u
 			return 0;
 		if (r == SMC_NO_MEMORY)
 			break;
-		/* swapped out, or on its way to another place: reading brings it in, and leaves it read-only */
+		/*
+		 * swapped out, or on its way to another place: reading brings it in, and leaves
+		 * it read-only
+		 */
 		fault = smc_call_handle_mm_fault(vma, addr, flags & ~FAULT_FLAG_WRITE, regs);
 		if (fault & (VM_FAULT_ERROR | VM_FAULT_RETRY))
 			return fault;

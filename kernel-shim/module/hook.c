@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The hooks on handle_mm_fault(), through which every write fault goes, and move_page_tables(), with which mremap() takes pages to another
- * address. ftrace calls us at their first instruction; for an attached process we let it return into a function of ours, which
- * calls the real one past that instruction.
+ * The hooks on handle_mm_fault(), through which every write fault goes, and move_page_tables(),
+ * with which mremap() takes pages to another address. ftrace calls us at their first
+ * instruction; for an attached process we let it return into a function of ours, which calls
+ * the real one past that instruction.
  *
  *   page fault, copy_to_user, get_user_pages
  *     handle_mm_fault:  call <ftrace> -> redirect()      not attached, or a read: goes on
@@ -11,10 +12,12 @@
  *
  * The hooks are in place only while some process is attached.
  *
- * Unloading: those functions may sleep, so a thread can be anywhere in ours when the hooks are taken away. redirect() counts it
- * before it gets there, under ftrace's protection (unregister_ftrace_function() waits for threads in redirect()), and our function uncounts it
- * last. What then remains are the few instructions from there to the return; synchronize_rcu_tasks() waits until each thread has been
- * outside of the kernel, or has gone to sleep, of its own will.
+ * Unloading: those functions may sleep, so a thread can be anywhere in ours when the hooks are
+ * taken away. redirect() counts it before it gets there, under ftrace's protection
+ * (unregister_ftrace_function() waits for threads in redirect()), and our function uncounts it
+ * last. What then remains are the few instructions from there to the return;
+ * synchronize_rcu_tasks() waits until each thread has been outside of the kernel, or has gone
+ * to sleep, of its own will.
  */
 #include <linux/delay.h>
 #include <linux/ftrace.h>
@@ -28,8 +31,9 @@ static atomic_t redirected = ATOMIC_INIT(0);
 static vm_fault_t (*real_handle_mm_fault)(struct vm_area_struct *vma, unsigned long addr,
 					  unsigned int flags, struct pt_regs *regs);
 static unsigned long (*real_move_page_tables)(struct vm_area_struct *vma, unsigned long old_addr,
-					      struct vm_area_struct *new_vma, unsigned long new_addr,
-					      unsigned long len, bool need_rmap_locks);
+					      struct vm_area_struct *new_vma,
+					      unsigned long new_addr, unsigned long len,
+					      bool need_rmap_locks);
 
 vm_fault_t smc_call_handle_mm_fault(struct vm_area_struct *vma, unsigned long addr,
 				    unsigned int flags, struct pt_regs *regs)
@@ -99,7 +103,9 @@ static void notrace redirect(unsigned long ip, unsigned long parent, struct ftra
 	struct vm_area_struct *vma = (struct vm_area_struct *)regs->di;
 	bool fault = ip == hooks[0].address;
 
-	if ((fault && !(regs->dx & FAULT_FLAG_WRITE)) || !smc_covers(vma) || !smc_is_attached(vma->vm_mm))
+	if (fault && !(regs->dx & FAULT_FLAG_WRITE))
+		return;
+	if (!smc_covers(vma) || !smc_is_attached(vma->vm_mm))
 		return;
 	atomic_inc(&redirected);
 	regs->ip = (unsigned long)(fault ? hooks[0].ours : hooks[1].ours);
@@ -110,7 +116,10 @@ static struct ftrace_ops operations = {
 	.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_RECURSION,
 };
 
-/* Makes sure that the functions begin as is expected: an empty slot for ftrace, or a call that ftrace put there. */
+/*
+ * Makes sure that the functions begin as is expected: an empty slot for ftrace, or a call that
+ * ftrace put there.
+ */
 int __init smc_hook_check(void)
 {
 	static const u8 empty[MCOUNT_INSN_SIZE] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
@@ -157,7 +166,7 @@ int smc_hook_get(void)
 				set_filter(true);
 		}
 		if (r)
-			pr_err("ftrace refuses the hooks (%d): does a live patch change them?\n", r);
+			pr_err("ftrace refuses the hooks (%d): is there a live patch?\n", r);
 	}
 	if (!r)
 		hook_users++;
@@ -175,7 +184,9 @@ void smc_hook_put(void)
 	mutex_unlock(&hook_lock);
 }
 
-/* Waits until no thread is in this module's code. The hooks are gone, and nothing is attached. */
+/*
+ * Waits until no thread is in this module's code. The hooks are gone, and nothing is attached.
+ */
 void smc_hook_drain(void)
 {
 	while (atomic_read(&redirected))

@@ -2,14 +2,17 @@
 /*
  * The memory map: what it was at the checkpoint, and bringing it back.
  *
- *   at the checkpoint   [ a .... ][ b .. ]        [ c ...... ]     1. what is there now and was not: unmapped
- *   now                 [ a ..           ][ d .. ][ c .. ]         2. what was there and is not: mapped
- *   rolled back         [ a .... ][ b .. ]        [ c ...... ]     3. what has other protection: mprotect
+ *   at the checkpoint   [ a .... ][ b .. ]        [ c ...... ]
+ *   now                 [ a ..           ][ d .. ][ c .. ]
+ *   rolled back         [ a .... ][ b .. ]        [ c ...... ]
+ *
+ * First what is there now and was not is unmapped, then what was there and is not is mapped, then
+ * what has another protection gets its own.
  *
  * This is about addresses only; pages' contents are put back afterwards (rollback.c).
  *
- * Not restored: locking (mlock), advice (madvise), memory policies, protection keys, names. Private hugetlb mappings and devices'
- * mappings are left as they are.
+ * Not restored: locking (mlock), advice (madvise), memory policies, protection keys, names.
+ * Private hugetlb mappings and devices' mappings are left as they are.
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -40,7 +43,10 @@ static bool describes(const struct smc_mapping *m, const struct vm_area_struct *
 	       m->file == vma->vm_file && m->pgoff == vma->vm_pgoff;
 }
 
-/* Whether a map still says what is mapped. Costs a look at each mapping, and no memory. mmap_lock is held. */
+/*
+ * Whether a map still says what is mapped. Costs a look at each mapping, and no memory.
+ * mmap_lock is held.
+ */
 bool smc_map_is_current(const struct smc_map *map, struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmas, mm, 0);
@@ -55,7 +61,10 @@ bool smc_map_is_current(const struct smc_map *map, struct mm_struct *mm)
 	return i == map->count;
 }
 
-/* Writes down what is mapped, into a map that is empty or another's. An error: -ENOMEM, and the map is as it was. mmap_lock is held. */
+/*
+ * Writes down what is mapped, into a map that is empty or another's. An error: -ENOMEM, and the
+ * map is as it was. mmap_lock is held.
+ */
 int smc_map_capture(struct smc_map *map, struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmas, mm, 0);
@@ -97,11 +106,16 @@ const struct smc_mapping *smc_map_find(const struct smc_map *map, unsigned long 
 	return low < map->count && map->mappings[low].start <= addr ? &map->mappings[low] : NULL;
 }
 
-/* Whether two mappings show the same thing at the addresses that they share, but for protection. */
+/*
+ * Whether two mappings show the same thing at the addresses that they share, but for
+ * protection.
+ */
 static bool same_object(const struct smc_mapping *a, const struct smc_mapping *b)
 {
-	return a->file == b->file && !((a->flags ^ b->flags) & (VM_SHARED | SPECIAL | VM_GROWSDOWN)) &&
-	       (!a->file || a->pgoff - (a->start >> PAGE_SHIFT) == b->pgoff - (b->start >> PAGE_SHIFT));
+	if (a->file != b->file || (a->flags ^ b->flags) & (VM_SHARED | SPECIAL | VM_GROWSDOWN))
+		return false;
+	return !a->file ||
+	       a->pgoff - (a->start >> PAGE_SHIFT) == b->pgoff - (b->start >> PAGE_SHIFT);
 }
 
 static unsigned long protection_of(const struct smc_mapping *m)
@@ -134,11 +148,12 @@ static int map_part(const struct smc_mapping *m, unsigned long start, unsigned l
 }
 
 /*
- * Calls a function for each part of each mapping of a that no mapping of b shows, and adds their number to *count. Both are sorted
- * by address.
+ * Calls a function for each part of each mapping of a that no mapping of b shows, and adds
+ * their number to *count. Both are sorted by address.
  */
 static int for_each_missing(const struct smc_map *a, const struct smc_map *b, u64 *count,
-			    int (*part)(const struct smc_mapping *m, unsigned long start, unsigned long end))
+			    int (*part)(const struct smc_mapping *m, unsigned long start,
+					unsigned long end))
 {
 	int i, first = 0, r = 0;
 
@@ -203,8 +218,9 @@ static int restore_protection(const struct smc_map *then, const struct smc_map *
 }
 
 /*
- * Brings back the map of the checkpoint, for the current process, whose other threads are stopped. An error: cannot be done, and
- * nothing was. With *begun, an error leaves it between the two.
+ * Brings back the map of the checkpoint, for the current process, whose other threads are
+ * stopped. An error: cannot be done, and nothing was. With *begun, an error leaves it between
+ * the two.
  */
 int smc_map_restore(struct smc_context *c, bool *begun)
 {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Records of pages, and the buffers of their pre-images. All of it is charged to the process: to its memory control group, and to
- * the context's limit, which nothing exceeds.
+ * Records of pages, and the buffers of their pre-images. All of it is charged to the process:
+ * to its memory control group, and to the context's limit, which nothing exceeds.
  */
 #include <linux/slab.h>
 #include "smc_internal.h"
 
-/* Records of pages that were not saved in so many epochs, and that nobody else knows, are dropped. */
+/*
+ * Records of pages that were not saved in so many epochs, and that nobody else knows, are
+ * dropped.
+ */
 #define KEEP_EPOCHS 16
 
 static struct kmem_cache *records;
@@ -80,9 +83,11 @@ void smc_buffer_give(struct smc_context *c, struct page *buffer)
 }
 
 /*
- * The record of a page, made where there is none; NULL: no memory for it. Allocates, so c->lock is not held.
+ * The record of a page, made where there is none; NULL: no memory for it. Allocates, so c->lock
+ * is not held.
  *
- * A record stays while mmap_lock is held at least for reading: only a checkpoint drops records, with mmap_lock held for writing.
+ * A record stays while mmap_lock is held at least for reading: only a checkpoint drops records,
+ * with mmap_lock held for writing.
  */
 struct smc_page *smc_page_of(struct smc_context *c, unsigned long addr)
 {
@@ -157,8 +162,8 @@ void smc_page_drop(struct smc_context *c, struct smc_page *p)
 }
 
 /*
- * Drops records and buffers that have long been of no use. The work is in proportion to the pages that were added, so
- * that a checkpoint's cost is.
+ * Drops records and buffers that have long been of no use. The work is in proportion to the
+ * pages that were added, so that a checkpoint's cost is.
  */
 void smc_pages_prune(struct smc_context *c, unsigned long added)
 {
@@ -173,7 +178,9 @@ void smc_pages_prune(struct smc_context *c, unsigned long added)
 		else
 			smc_page_drop(c, p);
 	}
-	/* a quarter of the spare buffers goes: what one epoch needed once is not held for ever */
+	/*
+	 * a quarter of the spare buffers goes: what one epoch needed once is not held for ever
+	 */
 	spare = c->nidle > c->nsaved + added + 64 ? (c->nidle - c->nsaved - added) / 4 : 0;
 	while (spare--)
 		smc_buffer_free(c, smc_buffer_take(c));

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Whom a caller may touch: itself, its descendants if it could trace them, and anyone with CAP_SYS_PTRACE. */
+/*
+ * Whom a caller may touch: itself, its descendants if it could trace them, and anyone with
+ * CAP_SYS_PTRACE.
+ */
 #include <linux/capability.h>
 #include <linux/ptrace.h>
 #include <linux/sched/task.h>
@@ -21,7 +24,10 @@ static bool descends_from_caller(struct task_struct *task)
 	return r;
 }
 
-/* The process of this number in the caller's pid namespace, 0 for the caller's own; with a reference. */
+/*
+ * The process of this number in the caller's pid namespace, 0 for the caller's own; with a
+ * reference.
+ */
 struct task_struct *smc_task_of(pid_t pid)
 {
 	struct task_struct *task;
@@ -40,7 +46,8 @@ struct task_struct *smc_task_of(pid_t pid)
 	if (!task)
 		return ERR_PTR(-ESRCH);
 	if (same_thread_group(task, current) || capable(CAP_SYS_PTRACE) ||
-	    (descends_from_caller(task) && smc_ptrace_may_access(task, PTRACE_MODE_ATTACH_REALCREDS)))
+	    (descends_from_caller(task) &&
+	     smc_ptrace_may_access(task, PTRACE_MODE_ATTACH_REALCREDS)))
 		return task;
 	put_task_struct(task);
 	return ERR_PTR(-EPERM);

@@ -4,8 +4,8 @@
 #include "smc_internal.h"
 
 /*
- * Finds and locks the entry of an address; pte_unmap_unlock() it. NULL where there is no page table, or a huge page.
- * mmap_lock, or what keeps page tables in place as well, is held.
+ * Finds and locks the entry of an address; pte_unmap_unlock() it. NULL where there is no page
+ * table, or a huge page. mmap_lock, or what keeps page tables in place as well, is held.
  */
 pte_t *smc_pte_lock(struct mm_struct *mm, unsigned long addr, spinlock_t **lock)
 {
@@ -29,7 +29,10 @@ pte_t *smc_pte_lock(struct mm_struct *mm, unsigned long addr, spinlock_t **lock)
 	return pte_offset_map_lock(mm, pmd, addr, lock);
 }
 
-/* Whether a present entry's page is the process' own, and not one of the page cache or the page of zeros. */
+/*
+ * Whether a present entry's page is the process' own, and not one of the page cache or the page
+ * of zeros.
+ */
 bool smc_own_page(pte_t pte)
 {
 	return !pte_special(pte) && pfn_valid(pte_pfn(pte)) && PageAnon(pte_page(pte));
@@ -38,8 +41,9 @@ bool smc_own_page(pte_t pte)
 /*
  * Write-protects an entry, which is locked; false if it was not writable. The caller flushes.
  *
- * The entry is cleaned too: mprotect() makes an entry that is dirty writable again without a fault. What it said of the page is
- * kept in the page's own flag, or the page would be dropped when memory is short.
+ * The entry is cleaned too: mprotect() makes an entry that is dirty writable again without a
+ * fault. What it said of the page is kept in the page's own flag, or the page would be dropped
+ * when memory is short.
  */
 bool smc_pte_protect(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
 {

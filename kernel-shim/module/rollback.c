@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A rollback. Until all threads are stopped and known to be those of the checkpoint, it can fail and changes nothing. After
- * that a failure would leave a process that is neither what it was nor what it is; it is killed.
+ * A rollback. Until all threads are stopped and known to be those of the checkpoint, it can
+ * fail and changes nothing. After that a failure would leave a process that is neither what it
+ * was nor what it is; it is killed.
  *
- * The checkpoint stays, and so do its pre-images: the pages that are put back stay writable, and a second rollback needs no faults.
+ * The checkpoint stays, and so do its pre-images: the pages that are put back stay writable,
+ * and a second rollback needs no faults.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -55,7 +57,10 @@ static void take_away(struct smc_context *c, unsigned long addr)
 		zap_page_range(vma, addr, PAGE_SIZE);
 }
 
-/* Puts a swap slot back into its entry. Our reference becomes the entry's, and the record gets a new one. */
+/*
+ * Puts a swap slot back into its entry. Our reference becomes the entry's, and the record gets
+ * a new one.
+ */
 static int put_back_slot(struct smc_context *c, struct smc_page *p)
 {
 	struct page *page;
@@ -63,7 +68,10 @@ static int put_back_slot(struct smc_context *c, struct smc_page *p)
 	pte_t *pte;
 	long r;
 
-	/* makes a page, whatever it holds, so that there is a page table, and the mapping is one that has anonymous pages */
+	/*
+	 * makes a page, whatever it holds, so that there is a page table, and the mapping is
+	 * one that has anonymous pages
+	 */
 	r = get_user_pages_remote(c->mm, p->addr, 1, FOLL_WRITE | FOLL_FORCE, &page, NULL, NULL);
 	if (r != 1)
 		return r < 0 ? r : -EFAULT;
@@ -109,8 +117,9 @@ static int put_back_pages(struct smc_context *c)
 }
 
 /*
- * Rolls the current process back. regs: the user registers of the current thread, which become those of the checkpoint; a thread
- * that called for the checkpoint finds the value there. c->operation is held.
+ * Rolls the current process back. regs: the user registers of the current thread, which become
+ * those of the checkpoint; a thread that called for the checkpoint finds the value there.
+ * c->operation is held.
  */
 long smc_rollback(struct smc_context *c, struct pt_regs *regs, int value)
 {

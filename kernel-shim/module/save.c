@@ -15,8 +15,8 @@
 #include "smc_internal.h"
 
 /*
- * A pre-image could not be kept. The process goes on, but cannot be rolled back to this checkpoint, and the next one
- * looks at every page.
+ * A pre-image could not be kept. The process goes on, but cannot be rolled back to this
+ * checkpoint, and the next one looks at every page.
  */
 void smc_lose(struct smc_context *c)
 {
@@ -69,7 +69,10 @@ static enum smc_saving save_entry(struct smc_context *c, struct smc_page *p, pte
 	slot = pte_to_swp_entry(*pte);
 	if (!unmapping || non_swap_entry(slot) || smc_swap_duplicate(slot))
 		return SMC_NOT_PRESENT;
-	/* shared with us from now on: who reads the page in has to copy it before writing, wherever mremap() takes the entry */
+	/*
+	 * shared with us from now on: who reads the page in has to copy it before writing,
+	 * wherever mremap() takes the entry
+	 */
 	set_pte_at(c->mm, p->addr, pte, pte_swp_clear_exclusive(*pte));
 	p->slot = slot;
 	smc_page_saved(c, p, SMC_SWAP);
@@ -77,7 +80,10 @@ static enum smc_saving save_entry(struct smc_context *c, struct smc_page *p, pte
 	return SMC_SAVED;
 }
 
-/* Saves a page, unless it is saved. unmapping: because it is about to be unmapped, and not written. */
+/*
+ * Saves a page, unless it is saved. unmapping: because it is about to be unmapped, and not
+ * written.
+ */
 enum smc_saving smc_save(struct smc_context *c, unsigned long addr, bool unmapping)
 {
 	struct page *buffer = NULL;

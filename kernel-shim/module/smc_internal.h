@@ -23,7 +23,7 @@
 
 /* Where the pre-image of a saved page is. */
 enum smc_image {
-	SMC_ABSENT,	/* nowhere: the page had no memory of its own; a rollback takes it away again */
+	SMC_ABSENT,	/* nowhere: it had no memory of its own, and a rollback takes it away */
 	SMC_COPY,	/* in smc_page.copy */
 	SMC_SWAP,	/* in the swap slot smc_page.slot, of which we hold a reference */
 };
@@ -83,8 +83,8 @@ struct smc_thread {
 };
 
 /*
- * A process that is watched. Found by its mm_struct in a hash table under RCU; kept by references: of each handle tied
- * to it, and of each fault that is being handled.
+ * A process that is watched. Found by its mm_struct in a hash table under RCU; kept by
+ * references: of each handle tied to it, and of each fault that is being handled.
  */
 struct smc_context {
 	struct kref refs;
@@ -96,26 +96,28 @@ struct smc_context {
 	bool had_thp_disabled;
 
 	/*
-	 * One operation at a time: checkpoint, rollback, policy, hints, detaching. Outermost lock; taken before mmap_lock.
-	 * "dead" is set once, when the process is gone, has called exec, or was detached.
+	 * One operation at a time: checkpoint, rollback, policy, hints, detaching. Outermost
+	 * lock; taken before mmap_lock. "dead" is set once, when the process is gone, has
+	 * called exec, or was detached.
 	 */
 	struct mutex operation;
 	bool dead;
 
 	/*
-	 * What follows belongs to whoever holds "lock". Nothing is allocated while it is held, so that nothing is
-	 * reclaimed either: reclaim calls the notifier. Innermost but for page table locks.
+	 * What follows belongs to whoever holds "lock". Nothing is allocated while it is held,
+	 * so that nothing is reclaimed either: reclaim calls the notifier. Innermost but for
+	 * page table locks.
 	 */
 	struct mutex lock;
-	u64 epoch;		/* 0: no checkpoint yet. Written with mmap_lock held for writing too */
+	u64 epoch;		/* 0: no checkpoint yet. Changes with mmap_lock held for writing */
 	struct xarray pages;	/* struct smc_page by address >> PAGE_SHIFT */
 	struct list_head saved;	/* pages saved in this epoch, in order */
 	struct list_head by_age;
 	struct list_head idle;	/* struct page: buffers that no page uses */
 	unsigned long nsaved, nidle, nknown;
 	bool stale;		/* a pre-image was lost: no rollback to this checkpoint */
-	bool sweep;		/* some page may be writable without being saved: look at all at the checkpoint */
-	struct task_struct *rolling;	/* carries out a rollback: what it unmaps and writes is not saved */
+	bool sweep;		/* some page may be writable and not saved: the checkpoint looks */
+	struct task_struct *rolling;	/* rolls back: what it unmaps and writes is not saved */
 
 	/* What follows belongs to the operation. */
 	struct smc_policy *policy;

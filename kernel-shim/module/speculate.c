@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The step from one epoch to the next: which of the pages that are writable stay so, because they are copied now.
+ * The step from one epoch to the next: which of the pages that are writable stay so, because
+ * they are copied now.
  *
- *                       ┌ chosen by the policy or a hint ─ copied ─ stays, or becomes, writable
- *   a page that was saved
- *                       └ not chosen ──────────────────── write-protected
+ *                         chosen by the policy or a hint: copied, and stays or becomes writable
+ *   a page that was saved <
+ *                         not chosen: write-protected
  *
- * The work is in proportion to the pages saved in the epoch that ends and those chosen for the next.
+ * The work is in proportion to the pages saved in the epoch that ends and those chosen for the
+ * next.
  */
 #include <linux/highmem.h>
 #include <linux/pgtable.h>
@@ -173,8 +175,9 @@ static void choose_page(struct smc_context *c, struct smc_page *p, struct span *
 }
 
 /*
- * Begins the next epoch. All threads are stopped and mmap_lock is held for writing, so nothing writes, faults or unmaps meanwhile;
- * in place of c->lock. One flush for all that was protected.
+ * Begins the next epoch. All threads are stopped and mmap_lock is held for writing, so nothing
+ * writes, faults or unmaps meanwhile; in place of c->lock. One flush for all that was
+ * protected.
  */
 void smc_speculate(struct smc_context *c)
 {
@@ -243,8 +246,9 @@ int smc_policy_set(struct smc_context *c, const char *spec, u32 *error_at)
 }
 
 /*
- * Takes or forgets a hint. -ENOMEM: what the limit has no room for is not taken at all, as it could not be copied ahead either and
- * its records would take the room of pages that are written; where memory is short, a part of the range was.
+ * Takes or forgets a hint. -ENOMEM: what the limit has no room for is not taken at all, as it
+ * could not be copied ahead either and its records would take the room of pages that are
+ * written; where memory is short, a part of the range was.
  */
 int smc_hint(struct smc_context *c, const struct smc_hot *hot)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Write-protects every page that is covered: at the first checkpoint, and at one that follows the loss of a pre-image. All
- * other checkpoints go by the list of saved pages. Empty page tables are skipped; huge pages are split.
+ * Write-protects every page that is covered: at the first checkpoint, and at one that follows
+ * the loss of a pre-image. All other checkpoints go by the list of saved pages. Empty page
+ * tables are skipped; huge pages are split.
  */
 #include <linux/pgtable.h>
 #include "smc_internal.h"
@@ -68,7 +69,10 @@ static unsigned long sweep_mapping(struct vm_area_struct *vma)
 	return count;
 }
 
-/* Returns the number of pages that were writable. mmap_lock is held for writing. The caller flushes. */
+/*
+ * Returns the number of pages that were writable. mmap_lock is held for writing. The caller
+ * flushes.
+ */
 unsigned long smc_sweep(struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmas, mm, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kernel functions that are not exported. A throw-away kprobe finds the address of any function that may be probed; one that is
- * missing is named, and the module is not loaded.
+ * Kernel functions that are not exported. A throw-away kprobe finds the address of any function
+ * that may be probed; one that is missing is named, and the module is not loaded.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

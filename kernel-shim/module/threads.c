@@ -2,22 +2,28 @@
 /*
  * Stopping the threads of a process, and their registers.
  *
- * A checkpoint or rollback is carried out by one thread of the process, the leader. Every other thread is asked, by task work, to come to
- * the point where it would return to user space: there its user registers lie complete on its kernel stack, and it is
- * in the middle of nothing. A system call that sleeps is interrupted as by a signal that no handler is called for.
+ * A checkpoint or rollback is carried out by one thread of the process, the leader. Every other
+ * thread is asked, by task work, to come to the point where it would return to user space:
+ * there its user registers lie complete on its kernel stack, and it is in the middle of
+ * nothing. A system call that sleeps is interrupted as by a signal that no handler is called
+ * for.
  *
  *   leader    ask all -> wait ........... work ... over = true
  *   others         \-> park(): capture registers, parked ........ restore registers, or go on
  *
- * A thread that was in a system call at the checkpoint calls it again after a rollback (from its start: a timeout begins anew), unless it
- * had completed. System calls that never restart return EINTR, as signal(7) says of those that a stop signal interrupts.
+ * A thread that was in a system call at the checkpoint calls it again after a rollback (from
+ * its start: a timeout begins anew), unless it had completed. System calls that never restart
+ * return EINTR, as signal(7) says of those that a stop signal interrupts.
  *
- * Refused: a thread that does not come in time (uninterruptible, stopped by a signal or a debugger, waiting for a vfork child),
- * ETIMEDOUT; memory shared with another process (vfork, clone without CLONE_THREAD), EBUSY; threads of io_uring, EOPNOTSUPP; at a
- * rollback, a thread that has ended since the checkpoint, ESTALE. A thread that was created since ends, as if it had called exit.
+ * Refused: a thread that does not come in time (uninterruptible, stopped by a signal or a
+ * debugger, waiting for a vfork child), ETIMEDOUT; memory shared with another process (vfork,
+ * clone without CLONE_THREAD), EBUSY; threads of io_uring, EOPNOTSUPP; at a rollback, a thread
+ * that has ended since the checkpoint, ESTALE. A thread that was created since ends, as if it
+ * had called exit.
  *
- * Restored: general registers, flags, FPU and vector state, the bases of FS and GS, the signal mask, and where the kernel was told that a thread has
- * its list of robust futexes, its restartable sequence and the word to clear when it ends. Not restored: pending signals,
+ * Restored: general registers, flags, FPU and vector state, the bases of FS and GS, the signal
+ * mask, and where the kernel was told that a thread has its list of robust futexes, its
+ * restartable sequence and the word to clear when it ends. Not restored: pending signals,
  * timers, the alternate stack, scheduling, what debug registers and protection keys say.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -41,7 +47,7 @@ struct parked {
 	struct smc_stop *stop;		/* a reference */
 	struct list_head node;
 	struct pid *pid;
-	struct smc_thread *registers;	/* checkpoint: captured. rollback: to be restored, NULL: to end */
+	struct smc_thread *registers;	/* captured; or to be restored, NULL: to end */
 	bool gone;			/* it was ending already */
 };
 
@@ -52,10 +58,10 @@ struct smc_stop {
 	int value;			/* of the rollback */
 	bool over;			/* nobody needs to park, or stay, any more */
 	int error;			/* of a thread that could not be captured */
-	atomic_t awaited;		/* threads that are to park, and one while they are being asked */
+	atomic_t awaited;		/* threads that are to park; and one, while asking */
 	struct completion all_parked;
 	wait_queue_head_t resume;
-	atomic_t leaving;		/* threads that have yet to restore their registers, and one */
+	atomic_t leaving;		/* threads that have yet to go on; and one */
 	struct completion all_left;
 	struct list_head parked;	/* written by the leader alone */
 	struct smc_thread *own;		/* the leader's registers, to keep */
@@ -81,7 +87,10 @@ static struct smc_thread *thread_new(void)
 	return t;
 }
 
-/* Brings the FPU state of the current thread from the processor into memory, to be loaded again on the way to user space. */
+/*
+ * Brings the FPU state of the current thread from the processor into memory, to be loaded again
+ * on the way to user space.
+ */
 static void *fpu_in_memory(size_t *size)
 {
 	struct fpu *fpu = &current->thread.fpu;
@@ -93,8 +102,8 @@ static void *fpu_in_memory(size_t *size)
 }
 
 /*
- * The registers of the current thread as they have to be to go on from here; regs are those on its kernel stack. A system call that was
- * interrupted is about to be called.
+ * The registers of the current thread as they have to be to go on from here; regs are those on
+ * its kernel stack. A system call that was interrupted is about to be called.
  */
 static int registers_save(struct smc_thread *t, const struct pt_regs *regs, bool called)
 {
@@ -160,7 +169,10 @@ static void registers_load(const struct smc_thread *t, struct pt_regs *regs, int
 	current->robust_list = t->robust_list;
 	current->rseq = t->rseq;
 	current->rseq_sig = t->rseq_sig;
-	/* the processor number in the thread's area is old, and it may be in a sequence that moving has ended */
+	/*
+	 * the processor number in the thread's area is old, and it may be in a sequence that
+	 * moving has ended
+	 */
 	rseq_preempt(current);
 }
 
@@ -181,15 +193,17 @@ static unsigned long syscall_in_vdso(void)
 }
 
 /*
- * Makes the current thread, which did not exist at the checkpoint, call exit() next. It must not touch memory on its way: what it would tell of its
- * end, it would tell to memory that never knew it.
+ * Makes the current thread, which did not exist at the checkpoint, call exit() next. It must
+ * not touch memory on its way: what it would tell of its end, it would tell to memory that
+ * never knew it.
  */
 static void registers_end(struct pt_regs *regs)
 {
 	unsigned long ip = syscall_in_vdso();
 
 	if (!ip) {
-		pr_warn("pid %d has no vDSO: a thread cannot be ended alone\n", task_tgid_nr(current));
+		pr_warn("pid %d has no vDSO: a thread cannot be ended alone\n",
+			task_tgid_nr(current));
 		send_sig(SIGKILL, current, 1);
 		return;
 	}
@@ -247,7 +261,8 @@ static void park(struct callback_head *work)
 		complete(&stop->all_parked);
 	if (!(current->flags & PF_EXITING)) {
 		wait_event_killable(stop->resume, READ_ONCE(stop->over));
-		if (stop->restore && smp_load_acquire(&stop->over))
+		/* pairs with smc_stop_end(): what to restore is decided before it is over */
+		if (smp_load_acquire(&stop->over) && stop->restore)
 			go_on(me->registers, task_pt_regs(current), stop->value);
 	}
 	if (atomic_dec_and_test(&stop->leaving))
@@ -304,8 +319,8 @@ static int ask(struct smc_stop *stop, struct task_struct *t)
 }
 
 /*
- * Asks every thread that was not asked yet; their number, or an error. *ending: some thread is about to end, and may still write
- * to memory.
+ * Asks every thread that was not asked yet; their number, or an error. *ending: some thread is
+ * about to end, and may still write to memory.
  */
 static int ask_all(struct smc_stop *stop, bool *ending)
 {
@@ -335,7 +350,10 @@ static int ask_all(struct smc_stop *stop, bool *ending)
 	return r < 0 ? r : asked;
 }
 
-/* 0: no other process has this memory; -EBUSY: one has; -EAGAIN: one had, and is letting go of it. */
+/*
+ * 0: no other process has this memory; -EBUSY: one has; -EAGAIN: one had, and is letting go of
+ * it.
+ */
 static int shared_with_another_process(void)
 {
 	struct task_struct *p, *t;
@@ -372,7 +390,10 @@ static int await_sole_user(unsigned long deadline)
 	return r;
 }
 
-/* Asks and waits until no thread is left that could run: one that was not stopped yet may have made another. */
+/*
+ * Asks and waits until no thread is left that could run: one that was not stopped yet may have
+ * made another.
+ */
 static int await_all(struct smc_stop *stop, unsigned long deadline)
 {
 	for (;;) {
@@ -393,7 +414,8 @@ static int await_all(struct smc_stop *stop, unsigned long deadline)
 			continue;
 		}
 		if (!atomic_dec_and_test(&stop->awaited)) {
-			left = wait_for_completion_killable_timeout(&stop->all_parked, max(left, 1L));
+			left = wait_for_completion_killable_timeout(&stop->all_parked,
+								    max(left, 1L));
 			if (left <= 0)
 				return left < 0 ? -EINTR : -ETIMEDOUT;
 		}
@@ -403,8 +425,8 @@ static int await_all(struct smc_stop *stop, unsigned long deadline)
 }
 
 /*
- * Stops every other thread of the current process, until smc_stop_end(). With capture, each saves its registers. An error: nothing is
- * stopped.
+ * Stops every other thread of the current process, until smc_stop_end(). With capture, each
+ * saves its registers. An error: nothing is stopped.
  */
 struct smc_stop *smc_stop_threads(struct smc_context *c, bool capture)
 {
@@ -442,6 +464,7 @@ void smc_stop_end(struct smc_stop *stop)
 {
 	struct parked *p, *n;
 
+	/* pairs with park() */
 	smp_store_release(&stop->over, true);
 	wake_up_all(&stop->resume);
 	/* registers that are being restored belong to the context */
@@ -501,7 +524,10 @@ void smc_threads_keep(struct smc_stop *stop)
 	}
 }
 
-/* Finds the registers of each thread. -ESTALE: a thread of the checkpoint is not there any more. */
+/*
+ * Finds the registers of each thread. -ESTALE: a thread of the checkpoint is not there any
+ * more.
+ */
 int smc_threads_check(struct smc_stop *stop)
 {
 	struct smc_context *c = stop->context;
@@ -523,7 +549,10 @@ int smc_threads_check(struct smc_stop *stop)
 	return 0;
 }
 
-/* Restores the registers of all threads; of the leader in regs. The others do when they are let go. */
+/*
+ * Restores the registers of all threads; of the leader in regs. The others do when they are let
+ * go.
+ */
 void smc_threads_restore(struct smc_stop *stop, struct pt_regs *regs, int value)
 {
 	struct smc_thread *t, *own = NULL;

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages that the process is about to give up: munmap, mremap, a mapping over another, a shrinking heap, MADV_DONTNEED. The kernel tells
- * those who watch a process' memory before it does it.
+ * Pages that the process is about to give up: munmap, mremap, a mapping over another, a
+ * shrinking heap, MADV_DONTNEED. The kernel tells those who watch a process' memory before it
+ * does it.
  *
- * It tells of reclaim and migration too; those keep a page's content. They are known by who does it: not the process itself, or the
- * process itself while it looks for memory. No lock is taken for them: they come while locks are held.
+ * It tells of reclaim and migration too; those keep a page's content. They are known by who
+ * does it: not the process itself, or the process itself while it looks for memory. No lock is
+ * taken for them: they come while locks are held.
  *
- * mremap() also brings pages to an address without a fault there; it has a hook of its own (hook.c).
+ * mremap() also brings pages to an address without a fault there; it has a hook of its own
+ * (hook.c).
  */
 #include <linux/delay.h>
 #include <linux/pgtable.h>
 #include "smc_internal.h"
 
-/* Pages may be on their way to another place when they are unmapped. They arrive within milliseconds. */
+/*
+ * Pages may be on their way to another place when they are unmapped. They arrive within
+ * milliseconds.
+ */
 #define PATIENCE_US 1000000
 
 static void save_unmapped(struct smc_context *c, unsigned long addr)
@@ -64,7 +70,10 @@ static unsigned long next_populated(struct mm_struct *mm, unsigned long addr, un
 	return addr;
 }
 
-/* Whether there is something at an address that is lost when it is unmapped, and goes along when it is moved. */
+/*
+ * Whether there is something at an address that is lost when it is unmapped, and goes along
+ * when it is moved.
+ */
 static bool has_content(struct mm_struct *mm, unsigned long addr)
 {
 	spinlock_t *lock;
@@ -84,7 +93,8 @@ static bool is_of_interest(struct smc_context *c)
 	return READ_ONCE(c->epoch) && !READ_ONCE(c->stale) && READ_ONCE(c->rolling) != current;
 }
 
-static int invalidate_range_start(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
+static int invalidate_range_start(struct mmu_notifier *notifier,
+				  const struct mmu_notifier_range *range)
 {
 	struct smc_context *c = container_of(notifier, struct smc_context, notifier);
 	unsigned long addr = range->start & PAGE_MASK;
@@ -99,7 +109,9 @@ static int invalidate_range_start(struct mmu_notifier *notifier, const struct mm
 		return 0;
 
 	while ((addr = next_populated(range->mm, addr, range->end)) < range->end) {
-		if (!smc_is_saved(c, xa_load(&c->pages, addr >> PAGE_SHIFT)) && has_content(range->mm, addr))
+		struct smc_page *p = xa_load(&c->pages, addr >> PAGE_SHIFT);
+
+		if (!smc_is_saved(c, p) && has_content(range->mm, addr))
 			save_unmapped(c, addr);
 		addr += PAGE_SIZE;
 	}
@@ -107,8 +119,9 @@ static int invalidate_range_start(struct mmu_notifier *notifier, const struct mm
 }
 
 /*
- * mremap() is about to take the entries of a range to another address. What is there now is saved as for an unmapping. An entry is protected, so that
- * a write at its new address is seen; mremap() flushes. At the new address nothing is mapped any more, and there will be without a
+ * mremap() is about to take the entries of a range to another address. What is there now is
+ * saved as for an unmapping. An entry is protected, so that a write at its new address is seen;
+ * mremap() flushes. At the new address nothing is mapped any more, and there will be without a
  * fault. mmap_lock is held for writing.
  */
 void smc_before_move(struct smc_context *c, struct vm_area_struct *vma, unsigned long from,

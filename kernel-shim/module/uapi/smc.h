@@ -2,12 +2,14 @@
 /*
  * smc: checkpoints of a process as a kernel primitive. What /dev/smc understands.
  *
- * One open file of /dev/smc is a handle. A handle is tied to one process, by SMC_IOC_ATTACH (which
- * begins to watch the process: the handle owns the attachment, and closing it ends it) or by SMC_IOC_JOIN
- * (which finds a process that is attached already). Every other call acts on that process.
+ * One open file of /dev/smc is a handle. A handle is tied to one process, by SMC_IOC_ATTACH
+ * (which begins to watch the process: the handle owns the attachment, and closing it ends it)
+ * or by SMC_IOC_JOIN (which finds a process that is attached already). Every other call acts on
+ * that process.
  *
- * A caller may name itself, a descendant of its own that it could trace, or, with CAP_SYS_PTRACE, any process.
- * libsmc (smc/libsmc.h) wraps these calls; its manual pages say what each does, smc(7) what they mean together.
+ * A caller may name itself, a descendant of its own that it could trace, or, with
+ * CAP_SYS_PTRACE, any process. libsmc (smc/libsmc.h) wraps these calls; its manual pages say
+ * what each does, smc(7) what they mean together.
  */
 #ifndef _UAPI_SMC_H
 #define _UAPI_SMC_H
@@ -15,7 +17,10 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-/* Changes whenever a struct or a meaning below does. SMC_IOC_ATTACH refuses another one with EPROTO. */
+/*
+ * Changes whenever a struct or a meaning below does. SMC_IOC_ATTACH refuses another one with
+ * EPROTO.
+ */
 #define SMC_ABI 1
 
 #define SMC_SPEC_LEN 160
@@ -23,15 +28,16 @@
 /*
  * Attaches a process. Until its first checkpoint nothing is protected or saved.
  *
- * errors: EPROTO another ABI; ESRCH no such process; EPERM not the caller's to touch; EBUSY the handle is tied
- * already, or the process is attached; EINVAL a wrong field or policy (see error_at); ENOMEM.
+ * errors: EPROTO another ABI; ESRCH no such process; EPERM not the caller's to touch; EBUSY the
+ * handle is tied already, or the process is attached; EINVAL a wrong field or policy (see
+ * error_at); ENOMEM.
  */
 struct smc_attach {
 	__u32 abi;		/* SMC_ABI */
 	__s32 pid;		/* 0: the caller */
-	__u64 limit;		/* bytes of kernel memory the process may hold, 0: the module's default */
+	__u64 limit;		/* bytes that the process may hold, 0: the default */
 	__u32 flags;		/* 0 */
-	__u32 error_at;		/* out, with EINVAL for a policy: column of the mistake in it, from 1 */
+	__u32 error_at;		/* out, with EINVAL: column of the mistake in policy, from 1 */
 	char policy[SMC_SPEC_LEN];	/* NAME[:option=value,...], "" for none */
 };
 
@@ -47,7 +53,10 @@ struct smc_policy_spec {
 #define SMC_HOT_NEXT	1	/* copy them ahead at the next checkpoint only */
 #define SMC_HOT_CLEAR	2	/* forget what SMC_HOT_ADD and SMC_HOT_NEXT said of them */
 
-/* errors: EINVAL a wrong field, or not all of it user space; ENOMEM more than the limit has room for. */
+/*
+ * errors: EINVAL a wrong field, or not all of it user space; ENOMEM more than the limit has
+ * room for.
+ */
 struct smc_hot {
 	__u64 addr;		/* of the first page; rounded down */
 	__u64 len;		/* bytes; rounded up */
@@ -62,7 +71,7 @@ struct smc_stat {
 	__u64 dirty;		/* pages saved in this epoch (gauge) */
 	__u64 faults;		/* write faults that had to save a page */
 	__u64 copied;		/* pages copied by a fault */
-	__u64 absent;		/* pages saved without a copy: they had no memory of their own yet */
+	__u64 absent;		/* pages saved without a copy: nothing was there yet */
 	__u64 unmapped;		/* pages saved because they were about to be unmapped */
 	__u64 ahead;		/* pages copied ahead at a checkpoint */
 	__u64 compares;		/* pages compared with their pre-image for a policy */
@@ -88,20 +97,22 @@ struct smc_dirty {
 #define SMC_IOC_JOIN	_IOW('S', 0x41, __s32)
 #define SMC_IOC_DETACH	_IO('S', 0x42)
 /*
- * A checkpoint of the tied process: memory, memory map, and every thread's registers, FPU state included.
- * Called by a thread of that process it returns 0, and once more, with the value of the rollback, for each rollback.
+ * A checkpoint of the tied process: memory, memory map, and every thread's registers, FPU state
+ * included. Called by a thread of that process it returns 0, and once more, with the value of
+ * the rollback, for each rollback.
  *
- * errors: ENOTCONN nothing tied; EOWNERDEAD the process is gone or has called exec; ENOMEM the limit, or memory, is too
- * small (the old checkpoint stands); ETIMEDOUT a thread did not reach a safe point (the old checkpoint stands);
- * EINTR the caller is being killed.
+ * errors: ENOTCONN nothing tied; EOWNERDEAD the process is gone or has called exec; ENOMEM the
+ * limit, or memory, is too small (the old checkpoint stands); ETIMEDOUT a thread did not reach
+ * a safe point (the old checkpoint stands); EINTR the caller is being killed.
  */
 #define SMC_IOC_CHECKPOINT _IO('S', 0x43)
 /*
- * Rolls the tied process back to its checkpoint. The argument is what SMC_IOC_CHECKPOINT then returns, 1 to INT_MAX.
- * Does not return to a caller in the same process.
+ * Rolls the tied process back to its checkpoint. The argument is what SMC_IOC_CHECKPOINT then
+ * returns, 1 to INT_MAX. Does not return to a caller in the same process.
  *
- * errors: those of SMC_IOC_CHECKPOINT; ENODATA no checkpoint; EINVAL a wrong value; ESTALE a pre-image was lost, because
- * the limit or memory was too small for it, or a thread of the checkpoint has ended: it cannot be rolled back.
+ * errors: those of SMC_IOC_CHECKPOINT; ENODATA no checkpoint; EINVAL a wrong value; ESTALE a
+ * pre-image was lost, because the limit or memory was too small for it, or a thread of the
+ * checkpoint has ended: it cannot be rolled back.
  */
 #define SMC_IOC_ROLLBACK _IO('S', 0x44)
 #define SMC_IOC_HOT	_IOW('S', 0x45, struct smc_hot)
