@@ -22,7 +22,7 @@ export interface GuestProgram {
   /** Numbers of processors with which it runs. Default: every number that was asked for. */
   cpus?: number[];
   needs?: Need[];
-  /** Seconds that it may take in the guest, besides `SuiteOptions.seconds` for one that uses them. Default: 60. */
+  /** Seconds that it may take in the guest, besides `SuiteOptions.seconds` for one that uses them. Default: 120. */
   limit?: number;
   /** Whether it runs even where `--only` does not name it: the module has to be there for the others. */
   always?: boolean;

@@ -8,11 +8,13 @@ import { Unavailable } from '../../kernel-shim/vm/cache.js';
 import { runSuite } from '../../kernel-shim/vm/run.js';
 import { testUnless } from '../support/engines-skip.js';
 
-/** Seconds of each stress program. */
+/** Seconds of each stress program, and of a machine: fewer than a test file may take (engines-run.ts). */
 const SECONDS = 5;
+const TIMEOUT = 250;
 
 try {
-  const reports = await runSuite({ cpus: [1, 2], only: '', seconds: SECONDS }, (line) => console.log(line));
+  const options = { cpus: [1, 2], only: '', seconds: SECONDS, timeoutSeconds: TIMEOUT };
+  const reports = await runSuite(options, (line) => console.log(line));
   for (const { cpus, tests, problems, transcript } of reports) {
     const machine = `cpus=${cpus}`;
     if (problems.length > 0 || tests.some(({ outcome }) => outcome === 'failed')) {
