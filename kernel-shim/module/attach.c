@@ -51,10 +51,12 @@ struct smc_context *smc_context_get(struct mm_struct *mm)
 	return c;
 }
 
-static void context_free(struct kref *refs)
+/*
+ * Gives back what a context holds. Nobody faults any more, and c->operation is held, or nobody
+ * has it.
+ */
+void smc_context_empty(struct smc_context *c)
 {
-	struct smc_context *c = container_of(refs, struct smc_context, refs);
-
 	if (c->policy)
 		c->policy->ops->destroy(c->policy);
 	c->policy = NULL;
@@ -62,6 +64,15 @@ static void context_free(struct kref *refs)
 	smc_threads_free(c);
 	smc_map_free(&c->map);
 	kvfree(c->faults);
+	c->faults = NULL;
+	c->faults_room = 0;
+}
+
+static void context_free(struct kref *refs)
+{
+	struct smc_context *c = container_of(refs, struct smc_context, refs);
+
+	smc_context_empty(c);
 	put_pid(c->process);
 	mmdrop(c->mm);
 	kfree_rcu(c, rcu);

@@ -163,6 +163,7 @@ int smc_attach(struct task_struct *task, u64 limit, struct smc_policy *policy, c
 bool smc_is_attached(struct mm_struct *mm);
 struct smc_context *smc_context_get(struct mm_struct *mm);
 void smc_context_put(struct smc_context *c);
+void smc_context_empty(struct smc_context *c);
 void smc_detach(struct smc_context *c);
 
 /* permission.c */
@@ -180,7 +181,6 @@ vm_fault_t smc_call_handle_mm_fault(struct vm_area_struct *vma, unsigned long ad
 enum smc_saving {
 	SMC_SAVED,		/* or nothing to save */
 	SMC_NOT_PRESENT,	/* has to be read in first */
-	SMC_HUGE,		/* lies in a huge page, which has to be split first */
 	SMC_NO_MEMORY,
 };
 enum smc_saving smc_save(struct smc_context *c, unsigned long addr, bool unmapping);

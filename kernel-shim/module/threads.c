@@ -574,4 +574,5 @@ void smc_threads_free(struct smc_context *c)
 	list_for_each_entry_safe(t, n, &c->threads, node)
 		thread_free(t);
 	INIT_LIST_HEAD(&c->threads);
+	c->nthreads = 0;
 }
