@@ -49,6 +49,9 @@ function print(report: MachineReport): { passed: number; failed: number; skipped
   return { passed: count('passed'), failed: failed.length + problems.length, skipped: count('skipped') };
 }
 
+// An exit takes the machines along (machine.ts); a signal alone would leave them running.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+
 try {
   const sum = { passed: 0, failed: 0, skipped: 0 };
   const started = performance.now();
