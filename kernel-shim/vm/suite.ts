@@ -33,6 +33,7 @@ export const SUITE: readonly GuestProgram[] = [
   { name: 'mem_basic', command: () => ['mem_basic'] },
   { name: 'mem_ops', command: () => ['mem_ops'] },
   { name: 'arguments', command: () => ['arguments'] },
+  { name: 'permission', command: () => ['permission'] },
   { name: 'threads', command: () => ['threads'] },
   { name: 'swap', command: () => ['swap'], needs: ['swap'] },
   { name: 'stress', command: ({ seconds }) => ['stress', String(seconds)], needs: ['swap'] },
