@@ -113,7 +113,9 @@ static void make_world(void)
 	kept = mmap(NULL, sizeof(*kept), rw, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	file_fd = open("/tmp/mem_ops.file", O_RDWR | O_CREAT | O_TRUNC, 0600);
 	for (size_t i = 0; i < SIZE; i += 8)
-		dprintf(file_fd, "%07zx\n", i);
+		sprintf((char *)kept->bytes[A] + i, "%07zx", i);
+	if (write(file_fd, kept->bytes[A], SIZE) != SIZE)
+		_exit(3);
 	for (int i = 0; i < AREAS; i++)
 		areas[i].size = SIZE;
 	areas[A].at = map(SIZE, rw, MAP_ANONYMOUS, -1);
