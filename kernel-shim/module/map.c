@@ -152,8 +152,7 @@ static int map_part(const struct smc_mapping *m, unsigned long start, unsigned l
  * their number to *count. Both are sorted by address.
  */
 static int for_each_missing(const struct smc_map *a, const struct smc_map *b, u64 *count,
-			    int (*part)(const struct smc_mapping *m, unsigned long start,
-					unsigned long end))
+			    int (*part)(const struct smc_mapping *, unsigned long, unsigned long))
 {
 	int i, first = 0, r = 0;
 

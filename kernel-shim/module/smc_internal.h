@@ -183,6 +183,7 @@ enum smc_saving {
 	SMC_NOT_PRESENT,	/* has to be read in first */
 	SMC_NO_MEMORY,
 };
+
 enum smc_saving smc_save(struct smc_context *c, unsigned long addr, bool unmapping);
 bool smc_save_absent(struct smc_context *c, unsigned long addr);
 void smc_lose(struct smc_context *c);

@@ -23,9 +23,10 @@ static unsigned long sweep_ptes(struct mm_struct *mm, unsigned long addr, unsign
 			swp_entry_t entry = pte_to_swp_entry(*pte);
 
 			if (is_writable_migration_entry(entry)) {
-				pte_t read = swp_entry_to_pte(
-					make_readable_exclusive_migration_entry(swp_offset(entry)));
+				pte_t read;
 
+				entry = make_readable_exclusive_migration_entry(swp_offset(entry));
+				read = swp_entry_to_pte(entry);
 				if (pte_swp_soft_dirty(*pte))
 					read = pte_swp_mksoft_dirty(read);
 				set_pte_at(mm, addr, pte, read);

@@ -333,7 +333,7 @@ static int ask_all(struct smc_stop *stop, bool *ending)
 		if (t == current || was_asked(stop, t))
 			continue;
 		if (t->flags & PF_EXITING) {
-			*ending |= READ_ONCE(t->mm) != NULL;
+			*ending |= !!READ_ONCE(t->mm);
 			continue;
 		}
 		if (t->flags & PF_IO_WORKER) {

@@ -15,7 +15,7 @@ interface Group {
   names: string[];
   wanted(name: string): boolean;
   /** Last touches to the unpacked files. */
-  finish?(folder: string): void;
+  finish?(folder: string): void | Promise<void>;
 }
 
 /**
@@ -39,7 +39,9 @@ const GROUPS = {
     names: ['redis-server', 'nginx-light', 'lighttpd', 'perl-base'],
     wanted: (name) => !LEFT_OUT.test(name),
   },
-} satisfies Record<string, Group> as Record<'kernel' | 'qemu' | 'servers', Group>;
+  /** The kernel's sources, for the scripts among them that no other package has. */
+  source: { names: ['linux-source-6.1'], wanted: (name) => name === 'linux-source-6.1', finish: keepScripts },
+} satisfies Record<string, Group> as Record<'kernel' | 'qemu' | 'servers' | 'source', Group>;
 
 /** Name of a group of packages. */
 export type GroupName = keyof typeof GROUPS;
@@ -69,7 +71,7 @@ export async function fetchPackages(group: GroupName, say: Say): Promise<string>
       const files = readdirSync(archives).filter((name) => name.endsWith('.deb'));
       await eachOf(files, 2, (file) => run('dpkg-deb', ['-x', join(archives, file), folder]));
       rmSync(archives, { recursive: true });
-      finish?.(folder);
+      await finish?.(folder);
       say(`unpacked ${group} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
     },
   );
@@ -164,6 +166,13 @@ function pointHeadersHere(folder: string): void {
   const here = '$(dir $(lastword $(MAKEFILE_LIST)))..';
   const text = readFileSync(makefile, 'utf8').replace(/^include \/usr\/src/m, `include ${here}`);
   writeFileSync(makefile, text);
+}
+
+/** Of the sources, keeps `scripts`: the rest takes more than a gigabyte. */
+async function keepScripts(folder: string): Promise<void> {
+  const archive = join(folder, 'usr/src/linux-source-6.1.tar.xz');
+  await run('tar', ['-xJf', archive, '-C', folder, '--strip-components=1', 'linux-source-6.1/scripts']);
+  rmSync(archive);
 }
 
 async function eachOf<T>(
