@@ -151,8 +151,9 @@ static int map_part(const struct smc_mapping *m, unsigned long start, unsigned l
  * Calls a function for each part of each mapping of a that no mapping of b shows, and adds
  * their number to *count. Both are sorted by address.
  */
-static int for_each_missing(const struct smc_map *a, const struct smc_map *b, u64 *count,
-			    int (*part)(const struct smc_mapping *, unsigned long, unsigned long))
+static int for_each_missing(const struct smc_map *a, const struct smc_map *b,
+			    int (*part)(const struct smc_mapping *, unsigned long, unsigned long),
+			    u64 *count)
 {
 	int i, first = 0, r = 0;
 
@@ -233,12 +234,12 @@ int smc_map_restore(struct smc_context *c, bool *begun)
 	mmap_read_unlock(mm);
 	if (r)
 		return r == 1 ? 0 : r;
-	r = for_each_missing(&c->map, &now, &checked, check_part);
+	r = for_each_missing(&c->map, &now, check_part, &checked);
 	*begun = !r;
 	if (!r)
-		r = for_each_missing(&now, &c->map, count, unmap_part);
+		r = for_each_missing(&now, &c->map, unmap_part, count);
 	if (!r)
-		r = for_each_missing(&c->map, &now, count, map_part);
+		r = for_each_missing(&c->map, &now, map_part, count);
 	if (!r)
 		r = restore_protection(&c->map, &now, count);
 	smc_map_free(&now);
