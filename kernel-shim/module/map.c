@@ -124,17 +124,6 @@ static unsigned long protection_of(const struct smc_mapping *m)
 	       (m->flags & VM_EXEC ? PROT_EXEC : 0);
 }
 
-/* -ESTALE: a part that is gone could not be made again. */
-static int check_part(const struct smc_mapping *m, unsigned long start, unsigned long end)
-{
-	return m->flags & SPECIAL ? -ESTALE : 0;
-}
-
-static int unmap_part(const struct smc_mapping *m, unsigned long start, unsigned long end)
-{
-	return vm_munmap(start, end - start);
-}
-
 static int map_part(const struct smc_mapping *m, unsigned long start, unsigned long end)
 {
 	unsigned long flags = MAP_FIXED_NOREPLACE, r;
@@ -147,48 +136,59 @@ static int map_part(const struct smc_mapping *m, unsigned long start, unsigned l
 	return r == start ? 0 : IS_ERR_VALUE(r) ? (int)r : -EEXIST;
 }
 
+/* What is done with a part of a mapping. */
+enum action {
+	CHECK,	/* -ESTALE: it could not be made again */
+	UNMAP,
+	MAP,
+};
+
+static int act(enum action action, const struct smc_mapping *m, unsigned long start,
+	       unsigned long end)
+{
+	if (start >= end)
+		return 0;
+	switch (action) {
+	case CHECK:
+		return m->flags & SPECIAL ? -ESTALE : 0;
+	case UNMAP:
+		return vm_munmap(start, end - start);
+	default:
+		return map_part(m, start, end);
+	}
+}
+
 /*
- * Calls a function for each part of each mapping of a that no mapping of b shows, and adds
- * their number to *count. Both are sorted by address.
+ * Acts on each part of each mapping of a that no mapping of b shows; both are sorted by address.
+ * Returns the first error.
  */
-static int for_each_missing(const struct smc_map *a, const struct smc_map *b,
-			    int (*part)(const struct smc_mapping *, unsigned long, unsigned long),
-			    u64 *count)
+static int act_on_missing(enum action action, const struct smc_map *a, const struct smc_map *b)
 {
 	int i, first = 0, r = 0;
 
-	for (i = 0; i < a->count; i++) {
+	for (i = 0; i < a->count && !r; i++) {
 		const struct smc_mapping *m = &a->mappings[i];
 		unsigned long at = m->start;
 		int j;
 
 		while (first < b->count && b->mappings[first].end <= m->start)
 			first++;
-		for (j = first; j < b->count && b->mappings[j].start < m->end; j++) {
+		for (j = first; j < b->count && b->mappings[j].start < m->end && !r; j++) {
 			const struct smc_mapping *other = &b->mappings[j];
 
 			if (!same_object(m, other))
 				continue;
-			if (other->start > at) {
-				(*count)++;
-				r = part(m, at, other->start);
-				if (r)
-					return r;
-			}
+			r = act(action, m, at, other->start);
 			at = other->end;
 		}
-		if (at < m->end) {
-			(*count)++;
-			r = part(m, at, m->end);
-			if (r)
-				return r;
-		}
+		if (!r)
+			r = act(action, m, at, m->end);
 	}
-	return 0;
+	return r;
 }
 
 /* Gives what is mapped now the protection that it had. */
-static int restore_protection(const struct smc_map *then, const struct smc_map *now, u64 *count)
+static int restore_protection(const struct smc_map *then, const struct smc_map *now)
 {
 	int i, j, first = 0;
 
@@ -211,7 +211,6 @@ static int restore_protection(const struct smc_map *then, const struct smc_map *
 			r = smc_sys_mprotect(&arguments);
 			if (r)
 				return r;
-			(*count)++;
 		}
 	}
 	return 0;
@@ -226,7 +225,6 @@ int smc_map_restore(struct smc_context *c, bool *begun)
 {
 	struct mm_struct *mm = c->mm;
 	struct smc_map now = {};
-	u64 *count = &c->stat.remapped, checked = 0;
 	int r;
 
 	mmap_read_lock(mm);
@@ -234,14 +232,15 @@ int smc_map_restore(struct smc_context *c, bool *begun)
 	mmap_read_unlock(mm);
 	if (r)
 		return r == 1 ? 0 : r;
-	r = for_each_missing(&c->map, &now, check_part, &checked);
+	r = act_on_missing(CHECK, &c->map, &now);
 	*begun = !r;
+	c->stat.remapped += !r;
 	if (!r)
-		r = for_each_missing(&now, &c->map, unmap_part, count);
+		r = act_on_missing(UNMAP, &now, &c->map);
 	if (!r)
-		r = for_each_missing(&c->map, &now, map_part, count);
+		r = act_on_missing(MAP, &c->map, &now);
 	if (!r)
-		r = restore_protection(&c->map, &now, count);
+		r = restore_protection(&c->map, &now);
 	smc_map_free(&now);
 	if (*begun) {
 		mmap_write_lock(mm);

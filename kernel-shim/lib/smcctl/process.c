@@ -100,7 +100,7 @@ static void print_counters(pid_t pid, const struct smc_stat *s, bool json)
 		{ "compares", "pages compared for a policy", s->compares },
 		{ "protected_pages", "pages write-protected", s->protected_pages },
 		{ "restored", "pages put back", s->restored },
-		{ "remapped", "mappings changed back", s->remapped },
+		{ "remapped", "rollbacks that changed the map", s->remapped },
 		{ "held", "bytes held", s->held },
 		{ "held_peak", "bytes held at most", s->held_peak },
 		{ "limit", "bytes that may be held", s->limit },

@@ -77,7 +77,7 @@ struct smc_stat {
 	__u64 compares;		/* pages compared with their pre-image for a policy */
 	__u64 protected_pages;	/* pages write-protected at checkpoints */
 	__u64 restored;		/* pages put back by rollbacks */
-	__u64 remapped;		/* mappings changed back by rollbacks */
+	__u64 remapped;		/* rollbacks that had to change the memory map */
 	__u64 held;		/* bytes of kernel memory held (gauge) */
 	__u64 held_peak;	/* the most it ever was */
 	__u64 limit;		/* bytes it may be */
