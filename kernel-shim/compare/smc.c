@@ -4,13 +4,14 @@
  * exactly the pages of the areas that will be written, which is what a perfect policy would choose.
  *
  * It watches the whole process. So in each epoch a few pages besides those of the areas are saved: the stack's, and data of the C library. The oracle
- * learns them in its first epochs.
+ * learns them in its first epochs, if there are areas; otherwise it is told of all pages.
  */
 #include "../test/smc_calls.h"
 #include "support.h"
 
 /* Checkpoints after which the oracle knows the pages outside of the areas. */
 #define LEARNS 8
+#define ROOM (1 << 16)
 
 static int fd = -1;
 
@@ -75,6 +76,18 @@ static void statistics(struct mechanism_statistics *s)
 	};
 }
 
+size_t smc_dirty_pages(uint64_t *pages, size_t room)
+{
+	struct smc_dirty dirty = { .addrs = (unsigned long)pages, .max = room };
+	long r = smc_call(fd, SMC_IOC_DIRTY, &dirty);
+
+	if (r) {
+		errno = -r;
+		die("the list of written pages");
+	}
+	return dirty.count;
+}
+
 static void hint(void *start, size_t bytes, int what)
 {
 	long r = smc_hint(fd, start, bytes, what);
@@ -88,16 +101,14 @@ static void hint(void *start, size_t bytes, int what)
 /* Pages outside of the areas that were written in the epoch that ends are hot from now on. */
 static void learn(void)
 {
-	static __u64 addrs[1 << 16];
-	struct smc_dirty dirty = { .addrs = (unsigned long)addrs, .max = sizeof(addrs) / sizeof(*addrs) };
+	static uint64_t pages[ROOM];
+	size_t n = smc_dirty_pages(pages, ROOM);
 
-	if (smc_call(fd, SMC_IOC_DIRTY, &dirty))
-		return;
-	for (size_t i = 0; i < dirty.count && i < dirty.max; i++) {
-		unsigned char *page = (unsigned char *)addrs[i];
+	for (size_t i = 0; i < n && i < ROOM; i++) {
+		unsigned char *page = (unsigned char *)pages[i];
 
 		/* but not the pages of this list */
-		if (page_at(page) == NO_PAGE && (page + PAGE <= (unsigned char *)addrs || page >= (unsigned char *)(addrs + dirty.max)))
+		if (page_at(page) == NO_PAGE && (page + PAGE <= (unsigned char *)pages || page >= (unsigned char *)(pages + ROOM)))
 			hint(page, PAGE, SMC_HOT_ADD);
 	}
 }
@@ -106,7 +117,7 @@ static void foretell(unsigned char *const *pages, size_t n)
 {
 	unsigned long epoch = now().epoch;
 
-	if (epoch >= 2 && epoch < LEARNS)
+	if (nareas && epoch >= 2 && epoch < LEARNS)
 		learn();
 	for (size_t i = 0, k; i < n; i = k) {
 		for (k = i + 1; k < n && pages[k] == pages[k - 1] + PAGE; k++)

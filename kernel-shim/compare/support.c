@@ -40,7 +40,7 @@ void *own_memory(size_t bytes)
 
 void areas_set(const struct area *from, size_t n)
 {
-	struct area *mine = own_memory(n * sizeof(*mine));
+	struct area *mine = own_memory((n + 1) * sizeof(*mine));
 
 	memcpy(mine, from, n * sizeof(*mine));
 	first = own_memory((n + 1) * sizeof(*first));

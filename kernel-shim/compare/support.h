@@ -26,10 +26,13 @@ size_t areas_pages(void);
 size_t page_at(const void *address);
 unsigned char *page_address(size_t page);
 
-/* How often a mechanism that has both ways takes one page at a time: up to so many pages of so many. */
+/*
+ * Whether a mechanism that can protect pages one by one, or an area as a whole, does so one by one. The whole costs by the size of the
+ * area, and pays from about one page in 16.
+ */
 static inline bool few(size_t pages, size_t of)
 {
-	return pages < of / 64;
+	return pages < of / 16;
 }
 
 /*
@@ -46,6 +49,9 @@ size_t log_page(size_t i);
 /* Copies all pages back. */
 void log_restore(void);
 void log_clear(void);
+
+/* With smc attached: the pages saved in this epoch, at most "room" of them. Returns how many there are. */
+size_t smc_dirty_pages(uint64_t *pages, size_t room);
 
 /* Handles a signal on a stack of its own. */
 void handle_signal(int signal, void (*handler)(int, void *info, void *context));
