@@ -252,12 +252,22 @@ int rescue_accepted(int fd)
 /*
  * Waits as the read would, without taking anything. Returns what the read would have: more than 0 stands for "something". The read itself
  * is not tried where nothing is there, since something could have come meanwhile.
+ *
+ * A thread that finds nothing and does not wait may still be in a request, of which it wanted to see whether there is more. One that
+ * waits is not.
  */
 static ssize_t peek(int fd, int flags)
 {
 	char byte;
+	ssize_t r = REAL(recv)(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
-	return REAL(recv)(fd, &byte, 1, MSG_PEEK | (flags & MSG_DONTWAIT));
+	if (r >= 0) {
+		rescue_leave_request();
+	} else if (errno == EAGAIN && !(flags & MSG_DONTWAIT) && !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK)) {
+		rescue_leave_request();
+		r = REAL(recv)(fd, &byte, 1, MSG_PEEK);
+	}
+	return r;
 }
 
 bool rescue_before_read(int fd, int flags)
@@ -267,7 +277,6 @@ bool rescue_before_read(int fd, int flags)
 
 	if (kind_of(fd) != CLIENT || !protecting() || flags & (MSG_OOB | MSG_ERRQUEUE))
 		return true;
-	rescue_leave_request();
 	if (peek(fd, flags) < 0) {
 		if (errno != ENOTSOCK)
 			return false;
