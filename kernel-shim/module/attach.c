@@ -100,7 +100,7 @@ int smc_attach(struct task_struct *task, u64 limit, struct smc_policy *policy, c
 	mm = get_task_mm(task);
 	if (!mm)
 		return -ESRCH;
-	c = kzalloc(sizeof(*c), GFP_KERNEL_ACCOUNT);
+	c = kzalloc(sizeof(*c), SMC_GFP);
 	if (!c) {
 		mmput(mm);
 		return -ENOMEM;
@@ -121,6 +121,8 @@ int smc_attach(struct task_struct *task, u64 limit, struct smc_policy *policy, c
 	mmgrab(mm);
 	c->process = get_task_pid(task, PIDTYPE_TGID);
 
+	/* whoever finds it from now on waits until it is whole */
+	mutex_lock(&c->operation);
 	spin_lock(&contexts_lock);
 	if (find(mm)) {
 		r = -EBUSY;
@@ -144,6 +146,7 @@ int smc_attach(struct task_struct *task, u64 limit, struct smc_policy *policy, c
 	c->had_thp_disabled = test_and_set_bit(MMF_DISABLE_THP, &mm->flags);
 	c->policy = policy;
 	strscpy(c->spec, spec, sizeof(c->spec));
+	mutex_unlock(&c->operation);
 	mmput(mm);
 	*context = c;
 	return 0;
@@ -155,23 +158,28 @@ unlink:
 	hash_del_rcu(&c->node);
 	spin_unlock(&contexts_lock);
 free:
+	WRITE_ONCE(c->dead, true);
+	mutex_unlock(&c->operation);
 	mmput(mm);
 	smc_context_put(c);
 	return r;
 }
 
-/* Ends an attachment; the reference stays with the caller. */
+/*
+ * Ends an attachment; the reference stays with the caller. Does not wait for an operation that
+ * is under way: that waits for all threads to stop, and the caller may be one. It is dead before
+ * the first write is not seen any more, and a rollback looks again when all have stopped.
+ */
 void smc_detach(struct smc_context *c)
 {
-	mutex_lock(&c->operation);
+	bool dead = xchg(&c->dead, true);
+
 	spin_lock(&contexts_lock);
 	hash_del_rcu(&c->node);
 	spin_unlock(&contexts_lock);
-	if (!c->had_thp_disabled && !c->dead)
+	if (!c->had_thp_disabled && !dead)
 		clear_bit(MMF_DISABLE_THP, &c->mm->flags);
-	WRITE_ONCE(c->dead, true);
 	/* waits for calls of the notifier that are under way */
 	mmu_notifier_unregister(&c->notifier, c->mm);
 	smc_hook_put();
-	mutex_unlock(&c->operation);
 }

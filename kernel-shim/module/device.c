@@ -90,6 +90,9 @@ static void carry_out(struct callback_head *work)
 	} else {
 		r->result = operate(c, r->operation, task_pt_regs(current), r->value, false);
 		mutex_unlock(&c->operation);
+		/* the process is being killed: who asks will find that it is gone */
+		if (r->result < 0 && fatal_signal_pending(current))
+			r->result = -EAGAIN;
 	}
 	complete(&r->done);
 	kref_put(&r->refs, request_free);
@@ -120,7 +123,7 @@ static long ask_thread(struct smc_context *c, enum operation operation, int valu
 {
 	/* longer than the thread waits for the others */
 	unsigned long patience = 2 * msecs_to_jiffies(smc_stop_timeout_ms);
-	struct request *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	struct request *r = kzalloc(sizeof(*r), GFP_KERNEL);
 	struct task_struct *t;
 	long left, result;
 
@@ -364,7 +367,7 @@ static long ioctl_dirty(struct smc_context *c, struct smc_dirty __user *user)
 	if (mutex_lock_interruptible(&c->operation))
 		return -ERESTARTNOINTR;
 	room = min_t(u64, d.max, READ_ONCE(c->nsaved) + 16);
-	addrs = kvmalloc_array(room, sizeof(*addrs), GFP_KERNEL_ACCOUNT);
+	addrs = kvmalloc_array(room, sizeof(*addrs), SMC_GFP);
 	if (!addrs && room) {
 		mutex_unlock(&c->operation);
 		return -ENOMEM;

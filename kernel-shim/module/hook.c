@@ -111,9 +111,14 @@ static void notrace redirect(unsigned long ip, unsigned long parent, struct ftra
 	regs->ip = (unsigned long)(fault ? hooks[0].ours : hooks[1].ours);
 }
 
+/*
+ * PERMANENT: ftrace cannot be switched off meanwhile (kernel.ftrace_enabled); faults would be
+ * missed.
+ */
 static struct ftrace_ops operations = {
 	.func = redirect,
-	.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_RECURSION,
+	.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_RECURSION |
+		 FTRACE_OPS_FL_PERMANENT,
 };
 
 /*
@@ -166,7 +171,7 @@ int smc_hook_get(void)
 				set_filter(true);
 		}
 		if (r)
-			pr_err("ftrace refuses the hooks (%d): is there a live patch?\n", r);
+			pr_err("ftrace refuses the hooks (%d): is it off, or is there a live patch?\n", r);
 	}
 	if (!r)
 		hook_users++;

@@ -61,7 +61,8 @@
  * checkpoint (O_DIRECT reads, io_uring's fixed buffers, vmsplice). A child is not attached:
  * fork gives it memory as it is. A file that is truncated takes the private pages behind its
  * new end along. threads.c and map.c say what of threads and mappings is not restored. 32-bit
- * processes are refused. Huge pages are split, and none are made while a process is attached.
+ * processes are refused. Huge pages are split, and none are made while a process is attached,
+ * nor in children that it makes then.
  *
  * One kernel: Debian's 6.1 on x86-64. Functions that are not exported are found by name when it
  * is loaded (symbols.c), and what handle_mm_fault begins with is looked at (hook.c); the module

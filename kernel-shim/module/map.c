@@ -71,7 +71,7 @@ int smc_map_capture(struct smc_map *map, struct mm_struct *mm)
 	struct vm_area_struct *vma;
 	struct smc_map new = { .room = mm->map_count + 1, .brk = mm->brk };
 
-	new.mappings = kvmalloc_array(new.room, sizeof(*new.mappings), GFP_KERNEL_ACCOUNT);
+	new.mappings = kvmalloc_array(new.room, sizeof(*new.mappings), SMC_GFP);
 	if (!new.mappings)
 		return -ENOMEM;
 	for_each_vma(vmas, vma) {

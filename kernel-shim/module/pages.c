@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Records of pages, and the buffers of their pre-images. All of it is charged to the process:
- * to its memory control group, and to the context's limit, which nothing exceeds.
+ * to its memory control group, and to the context's limit, which nothing exceeds. Not counted
+ * in the limit is what grows with the records and is small beside them: the tree that finds
+ * them, and a policy's lists.
  */
 #include <linux/slab.h>
 #include "smc_internal.h"
@@ -52,7 +54,7 @@ struct page *smc_buffer_new(struct smc_context *c)
 
 	if (!charge(c, PAGE_SIZE))
 		return NULL;
-	buffer = alloc_page(GFP_HIGHUSER | __GFP_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	buffer = alloc_page(SMC_GFP | __GFP_HIGHMEM);
 	if (!buffer)
 		uncharge(c, PAGE_SIZE);
 	return buffer;
@@ -99,7 +101,7 @@ struct smc_page *smc_page_of(struct smc_context *c, unsigned long addr)
 		return p;
 	if (!charge(c, sizeof(*p)))
 		return NULL;
-	p = kmem_cache_zalloc(records, GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	p = kmem_cache_zalloc(records, SMC_GFP);
 	if (!p) {
 		uncharge(c, sizeof(*p));
 		return NULL;
@@ -108,7 +110,7 @@ struct smc_page *smc_page_of(struct smc_context *c, unsigned long addr)
 	INIT_LIST_HEAD(&p->saved);
 	INIT_LIST_HEAD(&p->age);
 	INIT_LIST_HEAD(&p->hint);
-	r = xa_insert(&c->pages, index, p, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	r = xa_insert(&c->pages, index, p, SMC_GFP);
 	if (r) {
 		kmem_cache_free(records, p);
 		uncharge(c, sizeof(*p));

@@ -131,10 +131,16 @@ long smc_rollback(struct smc_context *c, struct pt_regs *regs, int value)
 		return -EOWNERDEAD;
 	if (!c->epoch)
 		return -ENODATA;
+	if (READ_ONCE(c->stale))
+		return -ESTALE;
 	stop = smc_stop_threads(c, false);
 	if (IS_ERR(stop))
 		return PTR_ERR(stop);
-	r = READ_ONCE(c->stale) ? -ESTALE : smc_threads_check(stop);
+	/* while they went on, they may have lost a pre-image, or somebody detached */
+	if (READ_ONCE(c->dead))
+		r = -EOWNERDEAD;
+	else
+		r = READ_ONCE(c->stale) ? -ESTALE : smc_threads_check(stop);
 	if (r) {
 		smc_stop_end(stop);
 		return r;

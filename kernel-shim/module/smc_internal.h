@@ -21,6 +21,13 @@
 #include "policy/policy.h"
 #include "uapi/smc.h"
 
+/*
+ * Memory that stays, charged to the process' control group. Where that, or the machine, has too
+ * little, a checkpoint fails or a pre-image is lost, and nobody is killed for it. What lasts for
+ * one operation is not charged: a rollback is to work just then.
+ */
+#define SMC_GFP (GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 /* Where the pre-image of a saved page is. */
 enum smc_image {
 	SMC_ABSENT,	/* nowhere: it had no memory of its own, and a rollback takes it away */

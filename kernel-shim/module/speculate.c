@@ -73,7 +73,7 @@ static void ask_policy(struct smc_context *c, struct smc_spage *const **chosen, 
 		return;
 	if (c->faults_room < c->nsaved) {
 		size_t room = roundup_pow_of_two(c->nsaved + 64);
-		struct smc_spage **more = kvmalloc_array(room, sizeof(*more), GFP_KERNEL_ACCOUNT);
+		struct smc_spage **more = kvmalloc_array(room, sizeof(*more), SMC_GFP);
 
 		if (more) {
 			kvfree(c->faults);

@@ -80,7 +80,7 @@ static void thread_free(struct smc_thread *t)
 
 static struct smc_thread *thread_new(void)
 {
-	struct smc_thread *t = kzalloc(sizeof(*t), GFP_KERNEL_ACCOUNT);
+	struct smc_thread *t = kzalloc(sizeof(*t), SMC_GFP);
 
 	if (t)
 		INIT_LIST_HEAD(&t->node);
@@ -113,7 +113,7 @@ static int registers_save(struct smc_thread *t, const struct pt_regs *regs, bool
 	if (t->fpu_size != size) {
 		kvfree(t->fpu);
 		t->fpu_size = 0;
-		t->fpu = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+		t->fpu = kvmalloc(size, SMC_GFP);
 		if (!t->fpu)
 			return -ENOMEM;
 		t->fpu_size = size;
@@ -431,7 +431,7 @@ static int await_all(struct smc_stop *stop, unsigned long deadline)
 struct smc_stop *smc_stop_threads(struct smc_context *c, bool capture)
 {
 	unsigned long deadline = jiffies + msecs_to_jiffies(smc_stop_timeout_ms);
-	struct smc_stop *stop = kzalloc(sizeof(*stop), GFP_KERNEL_ACCOUNT);
+	struct smc_stop *stop = kzalloc(sizeof(*stop), GFP_KERNEL);
 	int r = 0;
 
 	if (!stop)

@@ -153,14 +153,14 @@ void smc_before_move(struct smc_context *c, struct vm_area_struct *vma, unsigned
 /*
  * The last user of the memory is gone: its pages, and the files that it had mapped, are not
  * held until the handle is closed, which may be another process'. Or the context is being
- * detached, by someone who has the operation.
+ * detached, and threads may be in the middle of a fault.
  */
 static void release(struct mmu_notifier *notifier, struct mm_struct *mm)
 {
 	struct smc_context *c = container_of(notifier, struct smc_context, notifier);
 
 	WRITE_ONCE(c->dead, true);
-	if (mutex_trylock(&c->operation)) {
+	if (!atomic_read(&mm->mm_users) && mutex_trylock(&c->operation)) {
 		smc_context_empty(c);
 		mutex_unlock(&c->operation);
 	}

@@ -157,6 +157,33 @@ static void hints(void *unused)
 	ok(b.copied - a.copied >= 8, "and for no other");
 }
 
+/* Without ftrace writes would not be seen. */
+static int switch_ftrace(const char *to)
+{
+	int fd = open("/proc/sys/kernel/ftrace_enabled", O_WRONLY);
+	int r = write(fd, to, 1) == 1 ? 0 : -errno;
+
+	close(fd);
+	return r;
+}
+
+static void ftrace_off(void *unused)
+{
+	int fd, r;
+
+	(void)unused;
+	fd = smc_self(0, "");
+	r = switch_ftrace("0");
+	ok(r == -EBUSY, "ftrace cannot be switched off while a process is attached (%d)", r);
+	smc_call(fd, SMC_IOC_DETACH, NULL);
+	ok(switch_ftrace("0") == 0, "but afterwards");
+	close(fd);
+	fd = smc_device();
+	r = smc_try_attach(fd, 0, 0, "");
+	ok(r == -EBUSY, "and then nothing can be attached (%d)", r);
+	ok(switch_ftrace("1") == 0 && smc_try_attach(fd, 0, 0, "") == 0, "until it is on again");
+}
+
 int main(void)
 {
 	tap_begin();
@@ -164,6 +191,7 @@ int main(void)
 	in_child("kinds of memory", kinds, NULL);
 	in_child("costs", costs, NULL);
 	in_child("hints", hints, NULL);
+	in_child("ftrace", ftrace_off, NULL);
 	ok(smc_held() == 0, "nothing is held when all are gone: %ld bytes", smc_held());
 	return tap_end();
 }
