@@ -200,6 +200,7 @@ static unsigned long syscall_in_vdso(void)
 static void registers_end(struct pt_regs *regs)
 {
 	unsigned long ip = syscall_in_vdso();
+	sigset_t all;
 
 	if (!ip) {
 		pr_warn("pid %d has no vDSO: a thread cannot be ended alone\n",
@@ -212,10 +213,22 @@ static void registers_end(struct pt_regs *regs)
 	current->rseq = NULL;
 	current->rseq_sig = 0;
 	current->rseq_event_mask = 0;
+	/* no handler may be called on a stack that memory does not know */
+	siginitsetinv(&all, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	sigprocmask(SIG_SETMASK, &all, NULL);
 	regs->ip = ip;
 	regs->ax = __NR_exit;
 	regs->di = 0;
 	regs->orig_ax = -1;
+}
+
+/*
+ * Whether the current thread has yet to call the exit() that registers_end() gave it. It must
+ * not become part of the next checkpoint, which could then never be rolled back to.
+ */
+static bool is_to_end(const struct pt_regs *regs)
+{
+	return regs->ax == __NR_exit && regs->ip && regs->ip == syscall_in_vdso();
 }
 
 static void go_on(const struct smc_thread *t, struct pt_regs *regs, int value)
@@ -252,14 +265,14 @@ static void park(struct callback_head *work)
 
 	if (READ_ONCE(stop->over))
 		goto out;
-	if (current->flags & PF_EXITING)
+	if (current->flags & PF_EXITING || is_to_end(task_pt_regs(current)))
 		me->gone = true;
 	else if (stop->capture && me->registers &&
 		 registers_save(me->registers, task_pt_regs(current), false))
 		WRITE_ONCE(stop->error, -ENOMEM);
 	if (atomic_dec_and_test(&stop->awaited))
 		complete(&stop->all_parked);
-	if (!(current->flags & PF_EXITING)) {
+	if (!me->gone) {
 		wait_event_killable(stop->resume, READ_ONCE(stop->over));
 		/* pairs with smc_stop_end(): what to restore is decided before it is over */
 		if (smp_load_acquire(&stop->over) && stop->restore)
