@@ -44,14 +44,33 @@ static inline int try_connect(int port)
 	return -1;
 }
 
+/* Shows the end of a file in the TAP output. */
+static inline void show(const char *path, int lines)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "tail -n %d %s | sed 's/^/# /'", lines, path);
+	if (system(command))
+		return;
+}
+
+/* A server that is not there any more leaves nothing to test. */
+static inline void bail_out(const char *why, int port)
+{
+	int error = errno;
+
+	show(LOG, 10);
+	show("/tmp/server.out", 10);
+	tap_line("Bail out! %s port %d: %s", why, port, strerror(error));
+	_exit(2);
+}
+
 static inline int must_connect(int port)
 {
 	int fd = try_connect(port);
 
-	if (fd < 0) {
-		tap_line("Bail out! no connection to port %d: %s", port, strerror(errno));
-		_exit(2);
-	}
+	if (fd < 0)
+		bail_out("no connection to", port);
 	return fd;
 }
 
@@ -86,10 +105,28 @@ static inline void await_port(int port)
 		}
 		usleep(20000);
 	}
-	if (system("sed 's/^/# /' /tmp/server.out"))
-		tap_line("# it printed nothing");
-	tap_line("Bail out! the server does not listen on port %d", port);
-	_exit(2);
+	bail_out("no server listens on", port);
+}
+
+/* An agent_victim, with options for the agent. */
+struct victim {
+	pid_t pid;
+	int port;
+};
+
+static inline struct victim start(const char *options, const char *loop, const char *more)
+{
+	static int port = 7000;
+	char number[16], all[256];
+	char *argv[] = { "agent_victim", (char *)loop, number, (char *)more, NULL };
+	struct victim v;
+
+	unlink(LOG);
+	snprintf(number, sizeof(number), "%d", ++port);
+	snprintf(all, sizeof(all), "log=" LOG "%s%s", *options ? "," : "", options);
+	v = (struct victim){ .pid = start_server(all, argv), .port = port };
+	await_port(port);
+	return v;
 }
 
 /* Ends a server; its exit status. */
@@ -214,16 +251,6 @@ static inline int logged(const char *text)
 	if (f)
 		fclose(f);
 	return n;
-}
-
-/* Shows the end of a file in the TAP output. */
-static inline void show(const char *path, int lines)
-{
-	char command[256];
-
-	snprintf(command, sizeof(command), "tail -n %d %s | sed 's/^/# /'", lines, path);
-	if (system(command))
-		return;
 }
 
 #endif

@@ -6,26 +6,6 @@ static const char *const ways[] = { "segv", "abrt", "fpe", "ill", "bus", "stack"
 
 enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
 
-struct victim {
-	pid_t pid;
-	int port;
-};
-
-static struct victim start(const char *options, const char *loop, const char *more)
-{
-	static int port = 7000;
-	char number[16], all[256];
-	char *argv[] = { "agent_victim", (char *)loop, number, (char *)more, NULL };
-	struct victim v;
-
-	unlink(LOG);
-	snprintf(number, sizeof(number), "%d", ++port);
-	snprintf(all, sizeof(all), "log=" LOG "%s%s", *options ? "," : "", options);
-	v = (struct victim){ .pid = start_server(all, argv), .port = port };
-	await_port(port);
-	return v;
-}
-
 /* Crashes of one way; every one hits the client that asks for it alone. */
 static void crash_often(struct victim v, const char *way, int times, int friend)
 {

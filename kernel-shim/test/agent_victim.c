@@ -172,6 +172,8 @@ static bool command(int client, char *text, char *reply, size_t size)
 		snprintf(reply, size, "%.*s", (int)strcspn(target, ":"), target);
 	} else if (!strcmp(word, "me")) {
 		snprintf(reply, size, "%d", client);
+	} else if (!strcmp(word, "epoll")) {
+		snprintf(reply, size, "%d", epoll_set);
 	} else if (!strcmp(word, "forget")) {
 		struct epoll_event none = { 0 };
 

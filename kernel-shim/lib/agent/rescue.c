@@ -2,7 +2,7 @@
 /* Rescue points: when a checkpoint is taken, and what follows a rollback to it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -109,9 +109,9 @@ static void attach(void)
 	shared->epoch = false;
 	crash_install();
 	atomic_store(&shared->protection, ON);
-	log_line("attached, policy %s, %s%s%s", *config.policy ? config.policy : "none",
-		 config.rescue & RESCUE_READ ? "read " : "", config.rescue & RESCUE_ACCEPT ? "accept " : "",
-		 config.rescue & RESCUE_WAIT ? "wait" : "");
+	log_line("attached; policy: %s; rescue points:%s%s%s", *config.policy ? config.policy : "none",
+		 config.rescue & RESCUE_READ ? " read" : "", config.rescue & RESCUE_ACCEPT ? " accept" : "",
+		 config.rescue & RESCUE_WAIT ? " wait" : "");
 }
 
 void rescue_end(void)
@@ -224,11 +224,23 @@ static bool checkpoint(enum place place, int fd)
 
 /* ------------------------------------------------------------------ rescue points */
 
+/*
+ * A thread that has answered is in its request until it comes back to read or wait. Where it is only waiting for its turn to run, it gets
+ * it.
+ */
+static void let_others_finish(void)
+{
+	for (int i = 0; i < 3 && atomic_load(&in_request) > is_in_request; i++)
+		sched_yield();
+}
+
 int rescue_accepted(int fd)
 {
 	int saved = errno;
 	bool rolled_back = false, abort;
 
+	if (config.rescue & RESCUE_ACCEPT)
+		let_others_finish();
 	agent_lock();
 	descriptor_opened(fd, CLIENT);
 	if (atomic_load(&shared->protection) == OFF)
@@ -264,7 +276,7 @@ static ssize_t peek(int fd, int flags)
 	if (r >= 0) {
 		rescue_leave_request();
 	} else if (errno == EAGAIN && !(flags & MSG_DONTWAIT) && !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK)) {
-		rescue_leave_request();
+		rescue_before_wait();
 		r = REAL(recv)(fd, &byte, 1, MSG_PEEK);
 	}
 	return r;
@@ -284,6 +296,8 @@ bool rescue_before_read(int fd, int flags)
 		errno = saved;
 		return true;
 	}
+	if (config.rescue & RESCUE_READ)
+		let_others_finish();
 	if (agent_begin()) {
 		agent_lock();
 		if (protecting() && config.rescue & RESCUE_READ)
