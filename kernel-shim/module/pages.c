@@ -27,24 +27,39 @@ void smc_pages_exit(void)
 	kmem_cache_destroy(records);
 }
 
+static void uncharge(struct smc_context *c, size_t bytes)
+{
+	atomic64_sub(bytes, &c->held);
+	atomic64_sub(bytes, &smc_held_total);
+}
+
+/* Frees a buffer that no page uses; false: there is none. */
+static bool free_idle(struct smc_context *c)
+{
+	struct page *buffer;
+
+	mutex_lock(&c->lock);
+	buffer = smc_buffer_take(c);
+	mutex_unlock(&c->lock);
+	if (buffer)
+		smc_buffer_free(c, buffer);
+	return buffer;
+}
+
+/* False: the limit has no room. What is held in reserve makes room. */
 static bool charge(struct smc_context *c, size_t bytes)
 {
-	u64 held = atomic64_add_return(bytes, &c->held);
+	u64 held;
 
-	if (held > READ_ONCE(c->limit)) {
+	while ((held = atomic64_add_return(bytes, &c->held)) > READ_ONCE(c->limit)) {
 		atomic64_sub(bytes, &c->held);
-		return false;
+		if (!free_idle(c))
+			return false;
 	}
 	if (held > READ_ONCE(c->held_peak))
 		WRITE_ONCE(c->held_peak, held);
 	atomic64_add(bytes, &smc_held_total);
 	return true;
-}
-
-static void uncharge(struct smc_context *c, size_t bytes)
-{
-	atomic64_sub(bytes, &c->held);
-	atomic64_sub(bytes, &smc_held_total);
 }
 
 /* A new buffer, or NULL: the limit, or memory, is too small. Allocates, so no lock is held. */

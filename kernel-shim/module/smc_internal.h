@@ -103,9 +103,9 @@ struct smc_context {
 	bool had_thp_disabled;
 
 	/*
-	 * One operation at a time: checkpoint, rollback, policy, hints, detaching. Outermost
-	 * lock; taken before mmap_lock. "dead" is set once, when the process is gone, has
-	 * called exec, or was detached.
+	 * One operation at a time: checkpoint, rollback, policy, hints. Outermost lock; taken
+	 * before mmap_lock. "dead" is set once, when the process is gone, has called exec, or was
+	 * detached.
 	 */
 	struct mutex operation;
 	bool dead;
