@@ -11,39 +11,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
-#include <time.h>
 
-#include "smc_calls.h"
-#include "tap.h"
+#include "areas.h"
 
-#define PAGE 4096UL
 /* the first address that is not a process' own */
 #define USER_END 0x7ffffffff000UL
-
-static const char *said(long r)
-{
-	static char text[64];
-
-	if (r < 0)
-		return strerrorname_np(-r) ?: "unknown";
-	snprintf(text, sizeof(text), "%ld", r);
-	return text;
-}
-
-/* A call's result is the one that is expected. */
-static bool gives(long r, long wanted, const char *format, ...)
-{
-	char name[400], got[64];
-	va_list list;
-
-	va_start(list, format);
-	vsnprintf(name, sizeof(name), format, list);
-	va_end(list);
-	snprintf(got, sizeof(got), "%s", said(r));
-	if (r == wanted)
-		return ok(true, "%s: %s", name, got);
-	return ok(false, "%s: %s, not %s", name, got, said(wanted));
-}
 
 static const struct call {
 	const char *name;
@@ -265,11 +237,11 @@ static void policy_mistakes(void *unused)
 		strcpy(a.policy, mistakes[i].spec);
 		strcpy(p.spec, mistakes[i].spec);
 		r = smc_call(fd, SMC_IOC_ATTACH, &a);
-		ok(r == -EINVAL && a.error_at == mistakes[i].column, "attach with \"%s\": %s at %u",
-		   mistakes[i].spec, said(r), a.error_at);
+		ok(r == -EINVAL && a.error_at == mistakes[i].column, "attach with \"%s\": %ld at %u",
+		   mistakes[i].spec, r, a.error_at);
 		r = smc_call(tied, SMC_IOC_POLICY, &p);
-		ok(r == -EINVAL && p.error_at == mistakes[i].column, "policy \"%s\": %s at %u",
-		   mistakes[i].spec, said(r), p.error_at);
+		ok(r == -EINVAL && p.error_at == mistakes[i].column, "policy \"%s\": %ld at %u",
+		   mistakes[i].spec, r, p.error_at);
 	}
 	{
 		struct smc_policy_spec p = { .reserved = 1, .spec = "none" };
@@ -439,14 +411,12 @@ static void exec_in_epoch(void *unused)
 
 static void late(void *unused)
 {
-	FILE *parameter = fopen("/sys/module/smc/parameters/stop_timeout_ms", "w");
 	int fd = smc_device(), ends[2];
 	struct smc_stat s;
 	pid_t child;
 
 	(void)unused;
-	fputs("50", parameter);
-	fflush(parameter);
+	put(PARAMETER("stop_timeout_ms"), "50");
 	if (pipe(ends))
 		_exit(3);
 	child = fork();
@@ -468,9 +438,7 @@ static void late(void *unused)
 	gives(smc_take(fd), 0, "and checkpoint");
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
-	rewind(parameter);
-	fputs("1000", parameter);
-	fclose(parameter);
+	put(PARAMETER("stop_timeout_ms"), "1000");
 }
 
 /* ------------------------------------------------------------------ what cannot be attached, or not be stopped */
@@ -598,7 +566,7 @@ static void hints(void *unused)
 	unsigned char *m = mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned long held, limit = 1 << 20;
 	int fd = smc_self(limit, "");
-	struct timespec a, b;
+	double start;
 	struct smc_stat s, t;
 	struct smc_hot hot;
 	long r;
@@ -633,12 +601,11 @@ static void hints(void *unused)
 	gives(smc_take(fd), 0, "checkpoint, with hints for pages that are not mapped");
 
 	/* many more pages than the limit has room for */
-	clock_gettime(CLOCK_MONOTONIC, &a);
+	start = now();
 	gives(smc_hint(fd, NULL, USER_END, SMC_HOT_ADD), -ENOMEM, "a hint for all of user space");
 	gives(smc_hint(fd, (void *)(1UL << 40), 1UL << 40, SMC_HOT_NEXT), -ENOMEM, "for a terabyte");
 	gives(smc_hint(fd, NULL, USER_END, SMC_HOT_CLEAR), 0, "forgetting the hints for all of user space");
-	clock_gettime(CLOCK_MONOTONIC, &b);
-	ok(b.tv_sec - a.tv_sec < 2, "none of these takes long");
+	ok(now() - start < 2, "none of these takes long");
 	s = smc_statistics(fd);
 	ok(s.held <= limit && s.held_peak <= limit, "the limit holds: %llu", s.held_peak);
 	ok(s.held <= held + 32 * PAGE, "and what does not fit is not kept: %lu, now %llu", held, s.held);
@@ -731,6 +698,6 @@ int main(int argc, char **argv)
 	in_child("32 bits", bits_32, NULL);
 	in_child("hints", hints, NULL);
 	in_child("lists", dirty, NULL);
-	ok(smc_held() == 0, "nothing is held when all are gone: %ld bytes", smc_held());
+	none_held("arguments");
 	return tap_end();
 }

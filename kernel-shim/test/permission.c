@@ -19,34 +19,18 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "smc_calls.h"
-#include "tap.h"
+#include "checks.h"
 
 #define USER 1000
 #define GROUP 77
-#define PARAMETER "/sys/module/smc/parameters/group"
 #define SUID "/tmp/permission-suid"
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	perror(what);
-	_exit(3);
-}
-
-static bool gives(long r, long wanted, const char *name)
-{
-	if (r == wanted)
-		return ok(true, "%s: %s", name, r ? strerrorname_np(-r) : "allowed");
-	return ok(false, "%s: %ld, not %ld", name, r, wanted);
-}
 
 static void set_group(int group)
 {
-	FILE *file = fopen(PARAMETER, "w");
+	char text[16];
 
-	must(file && fprintf(file, "%d", group) > 0 && !fclose(file), PARAMETER);
+	snprintf(text, sizeof(text), "%d", group);
+	put(PARAMETER("group"), text);
 }
 
 /* Becomes an ordinary user, who can be traced as one that logged in can. */
@@ -465,6 +449,6 @@ int main(int argc, char **argv)
 	end(who->stranger);
 	set_group(-1);
 	unlink(SUID);
-	ok(smc_held() == 0, "nothing is held when all are gone: %ld bytes", smc_held());
+	none_held("permission");
 	return tap_end();
 }
