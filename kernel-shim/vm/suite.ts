@@ -36,6 +36,7 @@ export const SUITE: readonly GuestProgram[] = [
   { name: 'permission', command: () => ['permission'] },
   { name: 'lifecycle', command: () => ['lifecycle'] },
   { name: 'bounds', command: () => ['bounds'] },
+  { name: 'policies', command: () => ['policies'] },
   { name: 'threads', command: () => ['threads'] },
   { name: 'swap', command: () => ['swap'], needs: ['swap'] },
   { name: 'stress', command: ({ seconds }) => ['stress', String(seconds)], needs: ['swap'] },
