@@ -20,6 +20,19 @@ export const PLAIN = ['none', 'eager', 'smc', 'smc-oracle'];
 export const USER_LEVEL = ['full-copy', 'fork', 'mprotect', 'uffd-sigbus', 'uffd-thread', 'soft-dirty'];
 /** Those that learn: they are given time to. */
 export const POLICIES = ['smc-active-rnd', 'smc-active-cks', 'smc-gspec'];
+/** What servers run with: of policies and mechanisms that is all of them; `none` is the library without a mechanism. */
+export const WAYS = [
+  'plain',
+  'none',
+  'eager',
+  'smc',
+  'smc-oracle',
+  ...POLICIES,
+  ...USER_LEVEL,
+  'agent',
+  'agent:gspec',
+];
+export const SERVERS = ['lighttpd', 'nginx', 'redis'] as const;
 export const PATTERNS = ['hot', 'uniform', 'half'] as const;
 
 /** Arguments of compare_bench between the region and the lists. */
@@ -66,12 +79,28 @@ function epochs(
   };
 }
 
+const serving = (server: string, ways: readonly string[], weight: number): Task => ({
+  section: 'servers',
+  name: `servers/${server}`,
+  command: () => ['compare_server', server, ways.join(',')],
+  needs: ['servers'],
+  limit: 600,
+  weight,
+});
+
+/** Runs first in each machine, whatever is chosen: policies are told there what a fault costs. */
+export const COSTS: Task = {
+  section: 'costs',
+  name: 'costs',
+  command: () => ['compare_costs', 'tune'],
+  weight: 0,
+};
+
 /** Every task. @param quick few epochs, of few cells: to see that it runs */
 export function plan(quick: boolean): Task[] {
   const { pages, writes } = SMALL;
   const small = (effort: Effort, mechanisms: readonly string[], weight: number) =>
     epochs('ratio', pages, quick ? QUICK : effort, mechanisms, PATTERNS, [writes], weight);
-  const costs: Task = { section: 'costs', name: 'costs', command: () => ['compare_costs'], weight: 2 };
   const ratio = [
     small(PLAIN_EFFORT, PLAIN, 2),
     small(USER_EFFORT, USER_LEVEL, 4),
@@ -79,16 +108,18 @@ export function plan(quick: boolean): Task[] {
   ];
   if (quick) {
     const few = [...PLAIN, ...USER_LEVEL, ...POLICIES];
-    return [costs, ...ratio, epochs('sweep', LARGE.pages, QUICK, few, ['hot'], [4, 64], 5)];
+    const servers = serving('lighttpd', ['none', 'smc', 'smc-oracle', 'eager'], 5);
+    return [COSTS, ...ratio, epochs('sweep', LARGE.pages, QUICK, few, ['hot'], [4, 64], 5), servers];
   }
   const { pages: region, writes: sweep } = LARGE;
   return [
-    costs,
+    COSTS,
     ...ratio,
     epochs('sweep', region, PLAIN_EFFORT, PLAIN, PATTERNS, sweep, 20),
     ...USER_LEVEL.map((mechanism) =>
       epochs('sweep', region, USER_EFFORT, [mechanism], ['hot', 'uniform'], sweep, 10),
     ),
+    ...SERVERS.map((server) => serving(server, WAYS, server === 'redis' ? 40 : 15)),
     ...POLICIES.flatMap((policy) => [
       epochs(
         'sweep',

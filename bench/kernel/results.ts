@@ -48,7 +48,6 @@ export interface Serving {
 export interface Results {
   /** Release of the guest's kernel. */
   kernel: string;
-  qemu: string;
   /** Figures that are good for nothing but trying the bench out. */
   quick: boolean;
   seconds: number;
@@ -61,7 +60,6 @@ export interface Results {
 
 export const emptyResults = (quick: boolean): Results => ({
   kernel: '',
-  qemu: '',
   quick,
   seconds: 0,
   costs: [],
@@ -77,8 +75,10 @@ const sameEpochs = (a: Epochs) => (b: Epochs) =>
 /** Takes what a line of a guest program says into the results; other lines say nothing. */
 export function takeLine(results: Results, line: string): void {
   if (!line.startsWith('{')) return;
-  const found = JSON.parse(line) as Cost | Epochs | Serving;
-  if ('cost' in found) results.costs = [...results.costs.filter(({ cost }) => cost !== found.cost), found];
+  const found = JSON.parse(line) as { kernel: string } | Cost | Epochs | Serving;
+  if ('kernel' in found) results.kernel = found.kernel;
+  else if ('cost' in found)
+    results.costs = [...results.costs.filter(({ cost }) => cost !== found.cost), found];
   else if ('server' in found) {
     const others = results.serving.filter((o) => o.server !== found.server || o.way !== found.way);
     results.serving = [...others, found];
