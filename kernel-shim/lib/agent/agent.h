@@ -173,6 +173,12 @@ struct shared {
 	bool epoch;			/* there is a checkpoint */
 	int handle, log;		/* descriptors, -1: none */
 	struct crash crash;		/* the one being handled */
+	/*
+	 * A signal that came while this thread was in the agent. Not in the thread's memory, where a checkpoint would
+	 * keep it, to be handled after each rollback anew. One is enough: they come from outside, and say the same.
+	 */
+	atomic_int pending_thread;
+	siginfo_t pending_info;
 	unsigned long retries;		/* crashes by its own doing since the checkpoint */
 	unsigned long checkpoints, crashes, resets, skipped;
 	int64_t pause_until, pause;	/* milliseconds: no checkpoints, since they fail */
@@ -268,7 +274,6 @@ void crash_uninstall(void);
 void crash_after_fork(void);
 /* Handles the signal that came while the agent was busy. */
 void crash_pending(void);
-extern THREAD_LOCAL int pending_signal;
 /* An alternate stack for this thread, so that stack overflows can be handled. Returns it, to be given back. */
 void *crash_stack_new(void);
 void crash_stack_free(void *stack);

@@ -26,10 +26,6 @@
 static bool installed;
 static struct sigaction asked_for[CRASH_SIGNALS];
 
-/* A signal that came while this thread was in the agent. */
-THREAD_LOCAL int pending_signal;
-static THREAD_LOCAL siginfo_t pending_info;
-
 static bool is_ours(int signal)
 {
 	int i = crash_index(signal);
@@ -156,8 +152,8 @@ static void handle(int signal, siginfo_t *info, void *context)
 		return;
 	}
 	if (sent && agent_is_busy()) {
-		pending_info = *info;
-		pending_signal = signal;
+		shared->pending_info = *info;
+		atomic_store(&shared->pending_thread, this_thread());
 		return;
 	}
 	if (agent_has_lock()) {
@@ -188,10 +184,10 @@ static void handle(int signal, siginfo_t *info, void *context)
 
 void crash_pending(void)
 {
-	int signal = pending_signal;
+	siginfo_t info = shared->pending_info;
 
-	pending_signal = 0;
-	handle(signal, &pending_info, NULL);
+	atomic_store(&shared->pending_thread, 0);
+	handle(info.si_signo, &info, NULL);
 }
 
 void crash_install(void)

@@ -45,7 +45,7 @@ bool agent_begin(void)
 
 void agent_end(void)
 {
-	if (--busy == 0 && pending_signal)
+	if (--busy == 0 && atomic_load_explicit(&shared->pending_thread, memory_order_relaxed) == thread_known)
 		crash_pending();
 }
 

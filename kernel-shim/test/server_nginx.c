@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* nginx as it comes, under the agent: its worker, which has given up root's rights, is hit by hundreds of signals. */
+#define _GNU_SOURCE
+#include "server_load.h"
+
+/* The child of a process; 0: none. */
+static pid_t child_of(pid_t parent)
+{
+	char path[64];
+	FILE *f;
+	int child = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%d", &child) != 1)
+		child = 0;
+	if (f)
+		fclose(f);
+	return child;
+}
+
+int main(void)
+{
+	static const char config[] = "user nobody nogroup;\n"
+				     "daemon off;\n"
+				     "worker_processes 1;\n"
+				     "pid /tmp/nginx.pid;\n"
+				     "error_log /tmp/nginx-error.log;\n"
+				     "events { worker_connections 256; }\n"
+				     "http {\n"
+				     "  access_log /tmp/nginx-access.log;\n"
+				     "  client_body_temp_path /tmp/nginx-body;\n"
+				     "  proxy_temp_path /tmp/nginx-proxy;\n"
+				     "  fastcgi_temp_path /tmp/nginx-fastcgi;\n"
+				     "  uwsgi_temp_path /tmp/nginx-uwsgi;\n"
+				     "  scgi_temp_path /tmp/nginx-scgi;\n"
+				     "  sendfile on;\n"
+				     "  server { listen 127.0.0.1:8002; root /tmp/www; }\n"
+				     "}\n";
+	char *argv[] = { "nginx", "-c", "/tmp/nginx.conf", NULL };
+	FILE *f = fopen(argv[2], "w");
+	pid_t master, worker;
+
+	tap_begin();
+	fputs(config, f);
+	fclose(f);
+	mkdir("/var/log", 0755);
+	mkdir("/var/log/nginx", 0755);
+	http_files();
+	unlink(LOG);
+	f = fopen(LOG, "w");
+	fclose(f);
+	chmod(LOG, 0666);
+	master = start_server("log=" LOG, argv);
+	await_port(8002);
+	worker = child_of(master);
+	ok(worker > 0, "nginx has a worker");
+	http_tests("nginx's worker", 8002, worker, 300);
+	ok(child_of(master) == worker, "it is still the same worker");
+	ok(end_server(master, SIGTERM) == 0, "nginx ends as it should");
+	tap_line("# %d crashes logged", logged("rolled back to"));
+	if (tap->failed) {
+		show(LOG, 15);
+		show("/tmp/nginx-error.log", 15);
+		show("/tmp/server.out", 15);
+	}
+	return tap_end();
+}
