@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Contexts: which processes are watched. Looked up for each write fault of the system while a
- * process is attached, so by a hash table under RCU.
+ * Contexts: which processes are watched. Looked up for each write fault of a process that has mmu
+ * notifiers while one is attached, so by a hash table under RCU.
  *
  * A context ends in one of three ways: its handle is closed or detaches, the process ends, or
  * it calls exec. The first unlinks it at once; the others mark it dead, and its handle unlinks
@@ -25,17 +25,6 @@ static struct smc_context *find(struct mm_struct *mm)
 		if (c->mm == mm)
 			return c;
 	return NULL;
-}
-
-/* Called by the hook for every write fault. */
-bool notrace smc_is_attached(struct mm_struct *mm)
-{
-	bool r;
-
-	rcu_read_lock();
-	r = find(mm);
-	rcu_read_unlock();
-	return r;
 }
 
 /* The context of a process' memory, with a reference; or NULL. */

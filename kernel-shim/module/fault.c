@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What is done before the kernel handles a write fault of an attached process. */
 #include <linux/pgtable.h>
+#include <linux/sched/coredump.h>
 #include <linux/sched/signal.h>
 #include "smc_internal.h"
 
@@ -31,6 +32,9 @@ vm_fault_t smc_before_write(struct smc_context *c, struct vm_area_struct *vma, u
 	int tries;
 
 	addr &= PAGE_MASK;
+	/* the process may have allowed huge pages again: they would be writable as a whole */
+	if (!test_bit(MMF_DISABLE_THP, &c->mm->flags))
+		set_bit(MMF_DISABLE_THP, &c->mm->flags);
 	/* nothing is kept any more in an epoch that cannot be rolled back */
 	if (READ_ONCE(c->stale) || READ_ONCE(c->rolling) == current)
 		return 0;
@@ -39,7 +43,7 @@ vm_fault_t smc_before_write(struct smc_context *c, struct vm_area_struct *vma, u
 		return 0;
 	split_huge(vma, addr);
 	for (tries = 0; tries < TRIES; tries++) {
-		enum smc_saving r = smc_save(c, addr, false);
+		enum smc_saving r = smc_save(c, p, addr, false);
 		vm_fault_t fault;
 
 		if (r == SMC_SAVED)

@@ -105,7 +105,8 @@ static void notrace redirect(unsigned long ip, unsigned long parent, struct ftra
 
 	if (fault && !(regs->dx & FAULT_FLAG_WRITE))
 		return;
-	if (!smc_covers(vma) || !smc_is_attached(vma->vm_mm))
+	/* an attached process has a notifier; most others have none, and are done here */
+	if (!mm_has_notifiers(vma->vm_mm) || !smc_covers(vma))
 		return;
 	atomic_inc(&redirected);
 	regs->ip = (unsigned long)(fault ? hooks[0].ours : hooks[1].ours);

@@ -81,18 +81,19 @@ static enum smc_saving save_entry(struct smc_context *c, struct smc_page *p, pte
 }
 
 /*
- * Saves a page, unless it is saved. unmapping: because it is about to be unmapped, and not
- * written.
+ * Saves the page at an address, unless it is saved. p: its record, NULL if there is none yet.
+ * unmapping: because it is about to be unmapped, and not written.
  */
-enum smc_saving smc_save(struct smc_context *c, unsigned long addr, bool unmapping)
+enum smc_saving smc_save(struct smc_context *c, struct smc_page *p, unsigned long addr,
+			 bool unmapping)
 {
 	struct page *buffer = NULL;
 	enum smc_saving r;
-	struct smc_page *p;
 	spinlock_t *ptl;
 	pte_t *pte;
 
-	p = smc_page_of(c, addr);
+	if (!p)
+		p = smc_page_of(c, addr);
 	if (!p)
 		return SMC_NO_MEMORY;
 again:

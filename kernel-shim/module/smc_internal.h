@@ -167,7 +167,6 @@ extern struct miscdevice smc_device;
 /* attach.c */
 int smc_attach(struct task_struct *task, u64 limit, struct smc_policy *policy, const char *spec,
 	       struct smc_context **context);
-bool smc_is_attached(struct mm_struct *mm);
 struct smc_context *smc_context_get(struct mm_struct *mm);
 void smc_context_put(struct smc_context *c);
 void smc_context_empty(struct smc_context *c);
@@ -191,7 +190,8 @@ enum smc_saving {
 	SMC_NO_MEMORY,
 };
 
-enum smc_saving smc_save(struct smc_context *c, unsigned long addr, bool unmapping);
+enum smc_saving smc_save(struct smc_context *c, struct smc_page *p, unsigned long addr,
+			 bool unmapping);
 bool smc_save_absent(struct smc_context *c, unsigned long addr);
 void smc_lose(struct smc_context *c);
 

@@ -21,12 +21,12 @@
  */
 #define PATIENCE_US 1000000
 
-static void save_unmapped(struct smc_context *c, unsigned long addr)
+static void save_unmapped(struct smc_context *c, struct smc_page *p, unsigned long addr)
 {
 	int waited;
 
 	for (waited = 0; waited < PATIENCE_US; waited += 50) {
-		enum smc_saving r = smc_save(c, addr, true);
+		enum smc_saving r = smc_save(c, p, addr, true);
 
 		if (r == SMC_SAVED)
 			return;
@@ -112,7 +112,7 @@ static int invalidate_range_start(struct mmu_notifier *notifier,
 		struct smc_page *p = xa_load(&c->pages, addr >> PAGE_SHIFT);
 
 		if (!smc_is_saved(c, p) && has_content(range->mm, addr))
-			save_unmapped(c, addr);
+			save_unmapped(c, p, addr);
 		addr += PAGE_SIZE;
 	}
 	return 0;
@@ -137,7 +137,7 @@ void smc_before_move(struct smc_context *c, struct vm_area_struct *vma, unsigned
 			spinlock_t *lock;
 			pte_t *pte;
 
-			save_unmapped(c, addr);
+			save_unmapped(c, NULL, addr);
 			if (!smc_save_absent(c, to + (addr - from)))
 				smc_lose(c);
 			pte = smc_pte_lock(mm, addr, &lock);
