@@ -6,6 +6,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -85,6 +86,37 @@ static inline void await(atomic_int *step, int which)
 		usleep(200);
 		must(now() - start < 20, "the other process does not come");
 	}
+}
+
+/*
+ * A process that is attached, and nothing more. While there is one, the module's hooks stay in place: to put them there and to take them away
+ * takes longer than the life of a process.
+ */
+static inline pid_t make_anchor(void)
+{
+	int ends[2];
+	pid_t pid;
+	char byte;
+
+	must(!pipe2(ends, O_CLOEXEC), "pipe");
+	pid = fork();
+	if (!pid) {
+		smc_self(0, "");
+		close(ends[0]);
+		close(ends[1]);
+		for (;;)
+			pause();
+	}
+	close(ends[1]);
+	must(pid > 0 && read(ends[0], &byte, 1) == 0, "anchor");
+	close(ends[0]);
+	return pid;
+}
+
+static inline void end_anchor(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 
 /* Writes a text to a file of the kernel's, if there is such a file. */

@@ -580,8 +580,11 @@ static void no_interruptions(void)
 
 int main(void)
 {
+	pid_t anchor;
+
 	tap_begin();
 	no_interruptions();
+	anchor = make_anchor();
 	in_child("setting", setting, NULL);
 	in_child("none", none, NULL);
 	in_child("active-rnd: sizes", rnd_sizes, NULL);
@@ -595,6 +598,7 @@ int main(void)
 		in_child("exactness", exactness, (void *)exact[i]);
 	in_child("limit", limit_parameter, NULL);
 	in_child("stop_timeout_ms", timeout_parameter, NULL);
+	end_anchor(anchor);
 	none_held("policies");
 	return tap_end();
 }
