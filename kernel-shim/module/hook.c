@@ -172,7 +172,8 @@ int smc_hook_get(void)
 				set_filter(true);
 		}
 		if (r)
-			pr_err("ftrace refuses the hooks (%d): is it off, or is there a live patch?\n", r);
+			pr_err("ftrace refuses the hooks (%d): is it off, or in a live patch's use?\n",
+			       r);
 	}
 	if (!r)
 		hook_users++;
