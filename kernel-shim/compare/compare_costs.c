@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -175,6 +176,32 @@ static uint64_t epoch(int fd, unsigned char *m, uint64_t nothing)
 	return (now() - begun - nothing) / TIMES;
 }
 
+#define WAITING 4
+
+static void *wait_for_ever(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
+static void with_threads(int fd, uint64_t nothing)
+{
+	pthread_t thread;
+
+	for (int i = 0; i < WAITING; i++)
+		if (pthread_create(&thread, NULL, wait_for_ever, NULL))
+			abort();
+	usleep(10000);
+	for (int i = 0; i < TIMES; i++) {
+		uint64_t begun = now();
+
+		smc_take(fd);
+		samples[i] = (now() - begun - nothing) / WAITING;
+	}
+	report("smc: checkpoint, for each thread that waits", TIMES);
+}
+
 static void module(bool tune)
 {
 	unsigned char *m = memory();
@@ -207,6 +234,10 @@ static void module(bool tune)
 	report("smc: page copied ahead, and written", 1);
 	if (tune)
 		set_fault_cost(faults, ahead);
+	smc_hint(fd, m, TIMES * PAGE, SMC_HOT_CLEAR);
+	smc_take(fd);
+	smc_take(fd);
+	with_threads(fd, nothing);
 }
 
 int main(int argc, char **argv)
