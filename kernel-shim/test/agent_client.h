@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "tap.h"
@@ -151,6 +152,26 @@ static inline bool is_running(pid_t pid)
 	siginfo_t info = { 0 };
 
 	return kill(pid, 0) == 0 && (waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid == 0);
+}
+
+/* Waits until a process waits for events; not for long. */
+static inline void await_idle(pid_t pid)
+{
+	char path[64], text[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	for (int i = 0; i < 1000; i++) {
+		FILE *f = fopen(path, "re");
+		int call = -1;
+
+		if (f && fgets(text, sizeof(text), f) && sscanf(text, "%d", &call) != 1)
+			call = -1;
+		if (f)
+			fclose(f);
+		if (call == SYS_epoll_wait || call == SYS_epoll_pwait || call == SYS_poll || call == SYS_select)
+			return;
+		usleep(1000);
+	}
 }
 
 static inline int descriptors_of(pid_t pid)

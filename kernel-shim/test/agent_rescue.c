@@ -152,7 +152,7 @@ static void outside(void)
 	says(other, "ok", "set b 1");
 	for (i = 0; i < 50 && good; i++) {
 		good &= says(friend, "ok", form("set a %d", i));
-		usleep(20000);
+		await_idle(v.pid);
 		kill(v.pid, i & 1 ? SIGSEGV : SIGABRT);
 		usleep(i % 5 * 5000);
 	}
@@ -195,6 +195,7 @@ static void without_accept_and_wait(void)
 	says(last, "ok", "set a 2");
 	newcomer = must_connect(v.port);
 	usleep(100000);
+	await_idle(v.pid);
 	kill(v.pid, SIGSEGV);
 	ok(is_reset(last, "pid"), "rescue=read: a signal while it waits resets the client that was served last");
 	ok(is_reset(newcomer, "pid"), "... and one that was accepted since");

@@ -61,8 +61,8 @@ static void client(int index, struct seen *seen)
 		if (r) {
 			value = atol(r);
 			if (was_reset ? value < acknowledged || value > acknowledged + 2 : value != acknowledged + 1) {
-				tap_line("# client %d: counter is %s, and %ld was acknowledged", index, r, acknowledged);
-				seen->wrong++;
+				if (seen->wrong++ < 3)
+					tap_line("# client %d: counter is %s, and %ld was acknowledged", index, r, acknowledged);
 			}
 			acknowledged = value;
 			was_reset = false;
@@ -71,8 +71,8 @@ static void client(int index, struct seen *seen)
 			snprintf(expected, sizeof(expected), "value %d", k);
 			r = redis_get(fd, key);
 			if (r && strcmp(r, expected)) {
-				tap_line("# client %d: %s is \"%s\"", index, key, r);
-				seen->wrong++;
+				if (seen->wrong++ < 3)
+					tap_line("# client %d: %s is \"%s\"", index, key, r);
 			}
 		}
 		if (!r) {
@@ -189,7 +189,7 @@ int main(void)
 		const char *r = redis(fd, "SET last %d", i);
 
 		good &= r && !strcmp(r, "OK");
-		usleep(3000);
+		await_idle(server);
 		kill(server, SIGSEGV);
 		usleep(3000);
 		r = redis_get(fd, "last");

@@ -162,6 +162,8 @@ struct crash {
 	int signal, code;
 	pid_t thread, sender;
 	uintptr_t address, instruction;
+	uintptr_t frame;		/* where the kernel put what it tells of the signal */
+	unsigned long checkpoint;	/* the last one then */
 	bool outside;			/* another process sent it: nothing that the server did */
 };
 
@@ -172,7 +174,9 @@ struct shared {
 	atomic_int protection;		/* enum protection */
 	bool epoch;			/* there is a checkpoint */
 	int handle, log;		/* descriptors, -1: none */
-	struct crash crash;		/* the one being handled */
+	struct crash crash;		/* the one being handled, or the last */
+	struct crash passed_on;		/* the last that a thread left to the one that took the checkpoint */
+	pid_t taker;			/* thread that took the checkpoint */
 	/*
 	 * A signal that came while this thread was in the agent. Not in the thread's memory, where a checkpoint would
 	 * keep it, to be handled after each rollback anew. One is enough: they come from outside, and say the same.
@@ -207,10 +211,22 @@ bool agent_begin(void);
 void agent_end(void);
 bool agent_is_busy(void);
 
+/*
+ * Around a system call and the note of it. A rollback waits for those of other threads, for a while: otherwise what was opened just then
+ * would stay unknown. How many there are is in ordinary memory, and so goes back with them.
+ */
+void window_begin(void);
+void window_end(void);
+void windows_await(void);
+
 /* Lock of shared; between agent_begin() and agent_end(). */
 void agent_lock(void);
 void agent_unlock(void);
 bool agent_has_lock(void);
+/* Takes the lock from the thread that has it, which is not there any more. */
+void agent_take_lock(void);
+/* Leaves it locked, by nobody. */
+void agent_leave_lock(void);
 
 static inline bool protecting(void)
 {

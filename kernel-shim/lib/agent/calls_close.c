@@ -11,11 +11,15 @@
 #define CLOSING(fd, call) ({ \
 		bool noting_ = agent_begin(); \
 		__typeof__(call) result_; \
-		if (noting_) \
+		if (noting_) { \
+			window_begin(); \
 			note_closes(fd); \
+		} \
 		result_ = (call); \
-		if (noting_) \
+		if (noting_) { \
+			window_end(); \
 			agent_end(); \
+		} \
 		result_; \
 	})
 

@@ -6,16 +6,31 @@
 #include "agent.h"
 #include "real.h"
 
+static bool window_open(void)
+{
+	bool noting = agent_begin();
+
+	if (noting)
+		window_begin();
+	return noting;
+}
+
+static void window_close(void)
+{
+	window_end();
+	agent_end();
+}
+
 /*
  * Makes the call and takes a note of what it opened, which a signal from outside cannot come between. It interrupts calls that
  * wait (a FIFO, accept), and is handled after them.
  */
 #define OPENING(call, kind) ({ \
-		bool noting_ = agent_begin(); \
+		bool noting_ = window_open(); \
 		int fd_ = (call); \
 		if (noting_) { \
 			note_opened(fd_, kind); \
-			agent_end(); \
+			window_close(); \
 		} \
 		fd_; \
 	})
@@ -34,25 +49,25 @@ static void note_opened(int fd, enum kind kind)
 
 /* The same of calls that return something that has a descriptor. */
 #define OPENING_STREAM(type, call, descriptor) ({ \
-		bool noting_ = agent_begin(); \
+		bool noting_ = window_open(); \
 		type *stream_ = (call); \
 		if (noting_) { \
 			if (stream_) \
 				note_opened(descriptor(stream_), PLAIN); \
-			agent_end(); \
+			window_close(); \
 		} \
 		stream_; \
 	})
 
 #define OPENING_PAIR(call, fds) ({ \
-		bool noting_ = agent_begin(); \
+		bool noting_ = window_open(); \
 		int result_ = (call); \
 		if (noting_) { \
 			if (result_ == 0) { \
 				note_opened((fds)[0], PLAIN); \
 				note_opened((fds)[1], PLAIN); \
 			} \
-			agent_end(); \
+			window_close(); \
 		} \
 		result_; \
 	})
@@ -233,12 +248,12 @@ PUBLIC int listen(int fd, int backlog)
 		bool noting_; \
 		int fd_; \
 		rescue_leave_request(); \
-		noting_ = agent_begin(); \
+		noting_ = window_open(); \
 		fd_ = (call); \
 		if (noting_) { \
 			if (fd_ >= 0) \
 				fd_ = rescue_accepted(fd_); \
-			agent_end(); \
+			window_close(); \
 		} \
 		fd_; \
 	})
@@ -285,7 +300,7 @@ static void make_room(int from, int to)
 }
 
 #define DUPLICATING(from, to, call) ({ \
-		bool noting_ = agent_begin(); \
+		bool noting_ = window_open(); \
 		int fd_; \
 		if (noting_) \
 			make_room(from, to); \
@@ -293,7 +308,7 @@ static void make_room(int from, int to)
 		if (noting_) { \
 			if (from != to) \
 				note_opened(fd_, kind_of_duplicate(from)); \
-			agent_end(); \
+			window_close(); \
 		} \
 		fd_; \
 	})

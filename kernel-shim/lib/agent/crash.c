@@ -118,6 +118,38 @@ static void give_up(int signal, siginfo_t *info, const char *why)
 
 /* ------------------------------------------------------------------ handling */
 
+/*
+ * A thread may be in its handler, or about to enter it, when another takes a checkpoint. A rollback brings it back there, to handle
+ * once more what has been handled. It is recognized: the same signal frame, the same checkpoint. If the signal came from outside, going on
+ * is all that is to be done; if the thread itself crashes, it does so again, and the limit of retries ends it.
+ */
+static bool is_stale(const struct crash *now, struct crash *last)
+{
+	bool same = now->thread != shared->taker && now->thread == last->thread && now->frame == last->frame &&
+		    now->checkpoint == last->checkpoint && now->outside;
+
+	if (same)
+		last->frame = 0;	/* only once: it could be another signal after all */
+	return same;
+}
+
+/*
+ * A signal from outside is meant for the process, and the kernel gives it to any thread. It is left to the thread that took the
+ * checkpoint, which most often is the one that serves, and knows whether it is in the middle of something.
+ */
+static bool pass_on(const struct crash *c, const siginfo_t *info)
+{
+	siginfo_t copy = *info;
+
+	if (!c->outside || c->thread == shared->taker)
+		return false;
+	if (is_stale(c, &shared->passed_on))
+		return true;
+	shared->passed_on = *c;
+	copy.si_code = SI_QUEUE;	/* the only way that the kernel lets us name another sender */
+	return syscall(SYS_rt_tgsigqueueinfo, getpid(), shared->taker, copy.si_signo, &copy) == 0;
+}
+
 /* Rolls back. Returns if that cannot be done, and then why. */
 static const char *roll_back(void)
 {
@@ -127,33 +159,57 @@ static const char *roll_back(void)
 		return "that is more than SMC_AGENT allows (max)";
 	if (!shared->crash.outside && shared->retries++ >= config.retries)
 		return "it has crashed too often since the same checkpoint (retries)";
+	agent_leave_lock();
 	for (int tries = 0; tries < 3; tries++) {
 		smc_rollback(shared->handle, 1);
 		error = errno;
 		if (error != ETIMEDOUT && error != EBUSY)
 			break;
 	}
+	agent_take_lock();
 	return smc_strerror(SMC_CALL_ROLLBACK, error);
+}
+
+static struct crash crash_of(int signal, const siginfo_t *info, const void *context)
+{
+	const ucontext_t *c = context;
+	bool sent = info->si_code <= 0;
+
+	return (struct crash){
+		.signal = signal,
+		.code = info->si_code,
+		.thread = this_thread(),
+		.sender = sent ? info->si_pid : 0,
+		.outside = sent && info->si_pid != shared->pid,
+		.address = sent ? 0 : (uintptr_t)info->si_addr,
+		.instruction = c ? c->uc_mcontext.gregs[REG_RIP] : 0,
+		.frame = (uintptr_t)info,
+		.checkpoint = shared->checkpoints,
+	};
 }
 
 static void handle(int signal, siginfo_t *info, void *context)
 {
 	int saved = errno;
-	bool sent = info->si_code <= 0;
-	pid_t process = getpid();
+	struct crash crash;
 	const char *why;
 
-	if (!shared || shared->pid != process || !protecting() || !shared->epoch) {
+	if (!shared || shared->pid != getpid() || !protecting() || !shared->epoch) {
 		let_happen(signal, info);
 		return;
 	}
-	if (sent && info->si_pid != process && config.chain_outside) {
+	crash = crash_of(signal, info, context);
+	if (crash.outside && config.chain_outside) {
 		call_server(signal, info, context);
 		return;
 	}
-	if (sent && agent_is_busy()) {
+	if (pass_on(&crash, info)) {
+		errno = saved;
+		return;
+	}
+	if (info->si_code <= 0 && agent_is_busy()) {
 		shared->pending_info = *info;
-		atomic_store(&shared->pending_thread, this_thread());
+		atomic_store(&shared->pending_thread, crash.thread);
 		return;
 	}
 	if (agent_has_lock()) {
@@ -164,17 +220,16 @@ static void handle(int signal, siginfo_t *info, void *context)
 		let_happen(signal, info);
 		return;
 	}
+	windows_await();
 	agent_lock();
+	if (is_stale(&crash, &shared->crash)) {
+		agent_unlock();
+		agent_end();
+		errno = saved;
+		return;
+	}
 	shared->crashes++;
-	shared->crash = (struct crash){
-		.signal = signal,
-		.code = info->si_code,
-		.thread = this_thread(),
-		.sender = sent ? info->si_pid : 0,
-		.outside = sent && info->si_pid != process,
-		.address = sent ? 0 : (uintptr_t)info->si_addr,
-		.instruction = context ? ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] : 0,
-	};
+	shared->crash = crash;
 	why = roll_back();
 	agent_unlock();
 	give_up(signal, info, why);

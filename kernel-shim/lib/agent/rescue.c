@@ -212,12 +212,13 @@ static bool checkpoint(enum place place, int fd)
 	if (value == 0) {
 		shared->epoch = true;
 		shared->checkpoints++;
+		shared->taker = this_thread();
 		shared->retries = 0;
 		shared->pause = shared->pause_error = 0;
 		descriptors_forget();
 		return false;
 	}
-	atomic_store(&shared->owner, this_thread());	/* it was the crashed thread's */
+	agent_take_lock();
 	restore(place, fd);
 	return true;
 }

@@ -83,6 +83,37 @@ bool agent_has_lock(void)
 	return thread_known && atomic_load(&shared->owner) == thread_known;
 }
 
+void agent_leave_lock(void)
+{
+	atomic_store(&shared->owner, -1);
+}
+
+void agent_take_lock(void)
+{
+	atomic_store(&shared->owner, thread_known);
+}
+
+/* ------------------------------------------------------------------ windows */
+
+static atomic_int windows;
+
+void window_begin(void)
+{
+	atomic_fetch_add(&windows, 1);
+}
+
+void window_end(void)
+{
+	atomic_fetch_sub(&windows, 1);
+}
+
+/* Some may be long, as when accept() waits. */
+void windows_await(void)
+{
+	for (int i = 0; i < 50 && atomic_load(&windows) > 0; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+}
+
 /* ------------------------------------------------------------------ fork */
 
 static THREAD_LOCAL bool forking;	/* with the lock held */
@@ -131,7 +162,9 @@ static void after_fork_in_child(void)
 		return;
 	}
 	thread_known = this_thread();
+	atomic_store(&windows, 0);	/* those of other threads, which are not there */
 	shared->pid = getpid();
+	atomic_store(&shared->pending_thread, 0);
 	atomic_store(&shared->owner, thread_known);
 	rescue_after_fork();
 	agent_unlock();
