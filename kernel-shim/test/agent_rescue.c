@@ -130,6 +130,7 @@ static void a_thread_for_each_client(void)
 	says(idle, "ok", "set idle 1");
 	for (int i = 0; i < 10 && intact; i++) {
 		intact &= says(friend, "ok", form("set a %d", i));
+		usleep(10000);	/* its thread is back to wait for it: until then its request is not over */
 		intact &= crash_with(v, "set a lost;set b lost");
 		snprintf(text, sizeof(text), "%d", i);
 		intact &= says(friend, strdup(text), "get a");

@@ -185,6 +185,8 @@ struct shared {
 	siginfo_t pending_info;
 	unsigned long retries;		/* crashes by its own doing since the checkpoint */
 	unsigned long checkpoints, crashes, resets, skipped;
+	atomic_int ending[16];		/* threads that are about to end, or have */
+	atomic_bool stale;		/* some has ended since the checkpoint, which cannot be rolled back to if it was part of it */
 	int64_t pause_until, pause;	/* milliseconds: no checkpoints, since they fail */
 	int pause_error;
 
@@ -279,6 +281,8 @@ void rescue_before_write(int fd);
 void rescue_before_wait(void);
 /* The thread is not in the middle of a request any more. */
 void rescue_leave_request(void);
+/* The thread is about to end. */
+void rescue_thread_ends(void);
 void rescue_after_fork(void);
 /* No rollbacks from now on. */
 void rescue_end(void);

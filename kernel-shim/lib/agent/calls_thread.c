@@ -15,8 +15,8 @@ static pthread_key_t at_end;
 
 static void thread_ends(void *stack)
 {
-	rescue_leave_request();
 	crash_stack_free(stack);
+	rescue_thread_ends();
 }
 
 static void *thread_begins(void *argument)

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,6 +44,38 @@ static int64_t milliseconds(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* ------------------------------------------------------------------ threads that end */
+
+/* A thread that is part of a checkpoint and ends makes it worthless: none should be taken while one is about to. */
+void rescue_thread_ends(void)
+{
+	int self = this_thread();
+
+	rescue_leave_request();
+	if (!protecting())
+		return;
+	atomic_store(&shared->stale, true);
+	for (int i = 0; i < 16; i++) {
+		int nobody = 0;
+
+		if (atomic_compare_exchange_strong(&shared->ending[i], &nobody, self))
+			return;
+	}
+}
+
+/* Waits for those threads, a moment. */
+static void await_ending_threads(void)
+{
+	for (int i = 0; i < 16; i++) {
+		int thread = atomic_load(&shared->ending[i]);
+
+		for (int j = 0; thread && j < 20 && syscall(SYS_tgkill, shared->pid, thread, 0) == 0; j++)
+			nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
+		if (thread)
+			atomic_store(&shared->ending[i], 0);
+	}
 }
 
 /* ------------------------------------------------------------------ attaching */
@@ -204,6 +237,8 @@ static bool checkpoint(enum place place, int fd)
 		shared->skipped++;
 		return false;
 	}
+	if (atomic_load(&shared->stale))
+		await_ending_threads();
 	value = smc_checkpoint(shared->handle);
 	if (value < 0) {
 		failed(errno);
@@ -211,6 +246,7 @@ static bool checkpoint(enum place place, int fd)
 	}
 	if (value == 0) {
 		shared->epoch = true;
+		atomic_store(&shared->stale, false);
 		shared->checkpoints++;
 		shared->taker = this_thread();
 		shared->retries = 0;
@@ -227,12 +263,18 @@ static bool checkpoint(enum place place, int fd)
 
 /*
  * A thread that has answered is in its request until it comes back to read or wait. Where it is only waiting for its turn to run, it gets
- * it.
+ * it. Where the last checkpoint may be worthless, it is worth some milliseconds to get another.
  */
 static void let_others_finish(void)
 {
-	for (int i = 0; i < 3 && atomic_load(&in_request) > is_in_request; i++)
-		sched_yield();
+	int patience = atomic_load(&shared->stale) ? 50 : 3;
+
+	for (int i = 0; i < patience && atomic_load(&in_request) > is_in_request; i++) {
+		if (i < 3)
+			sched_yield();
+		else
+			nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+	}
 }
 
 int rescue_accepted(int fd)
