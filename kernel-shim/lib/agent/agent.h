@@ -2,7 +2,7 @@
 /*
  * The agent: a preloaded library that gives an unmodified server rescue points.
  *
- * THE IDEA (after Assure and First-Aid, and DeLorean's and Firestarter's use of checkpoints). Just before a server reads a request, it takes
+ * THE IDEA (rescue points, after Sidiroglou et al., ASSURE, ASPLOS 2009). Just before a server reads a request, it takes
  * a checkpoint of itself. If it crashes before the next one, the crash handler rolls back to that point, where the
  * read now says that the client has reset the connection. That is an error which every server can handle: it closes the
  * connection and serves the others, from the same process with the same memory.
