@@ -33,6 +33,18 @@ static struct smc_page *page_of(const struct smc_spage *speculation)
 	return container_of(speculation, struct smc_page, speculation);
 }
 
+/* Eight words at a time: memcmp() takes one, and four times as many instructions. */
+static bool pages_differ(const u64 *a, const u64 *b)
+{
+	const u64 *end = a + PAGE_SIZE / sizeof(*a);
+	u64 d = 0;
+
+	for (; a < end && !d; a += 8, b += 8)
+		d = (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) |
+		    (a[4] ^ b[4]) | (a[5] ^ b[5]) | (a[6] ^ b[6]) | (a[7] ^ b[7]);
+	return d;
+}
+
 /* For a policy: whether a page differs from its pre-image. */
 static bool has_changed(struct smc_spage *speculation, void *arg)
 {
@@ -51,7 +63,7 @@ static bool has_changed(struct smc_spage *speculation, void *arg)
 		void *now = kmap_local_page(pte_page(*pte));
 		void *then = kmap_local_page(p->copy);
 
-		r = memcmp(now, then, PAGE_SIZE);
+		r = pages_differ(now, then);
 		kunmap_local(then);
 		kunmap_local(now);
 		c->stat.compares++;

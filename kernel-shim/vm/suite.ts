@@ -39,6 +39,7 @@ export const SUITE: readonly GuestProgram[] = [
   { name: 'policies', command: () => ['policies'] },
   { name: 'threads', command: () => ['threads'] },
   { name: 'swap', command: () => ['swap'], needs: ['swap'] },
+  { name: 'compare_test', command: () => ['compare_test'] },
   { name: 'stress', command: ({ seconds }) => ['stress', String(seconds)], needs: ['swap'] },
   { name: 'unload', command: () => ['unload'], always: true },
 ];
