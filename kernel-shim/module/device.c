@@ -207,7 +207,6 @@ static long ioctl_operate(struct smc_handle *h, enum operation operation, unsign
 
 static long ioctl_attach(struct smc_handle *h, struct smc_attach __user *user)
 {
-	struct smc_costs costs = { .copy = 1, .fault = max(READ_ONCE(smc_fault_cost), 1U) };
 	struct smc_policy *policy = NULL;
 	struct task_struct *task;
 	struct smc_attach a;
@@ -220,7 +219,7 @@ static long ioctl_attach(struct smc_handle *h, struct smc_attach __user *user)
 	if (a.flags || strnlen(a.policy, sizeof(a.policy)) == sizeof(a.policy))
 		return -EINVAL;
 	a.error_at = 0;
-	r = smc_policy_make(a.policy, &costs, &policy, &a.error_at);
+	r = smc_policy_new(a.policy, &policy, &a.error_at);
 	if (r) {
 		if (put_user(a.error_at, &user->error_at))
 			return -EFAULT;

@@ -255,6 +255,7 @@ const struct smc_mapping *smc_map_find(const struct smc_map *map, unsigned long 
 void smc_map_free(struct smc_map *map);
 
 /* speculate.c */
+int smc_policy_new(const char *spec, struct smc_policy **policy, u32 *error_at);
 int smc_policy_set(struct smc_context *c, const char *spec, u32 *error_at);
 void smc_speculate(struct smc_context *c);
 int smc_hint(struct smc_context *c, const struct smc_hot *hot);

@@ -235,14 +235,21 @@ void smc_speculate(struct smc_context *c)
 	smc_pages_prune(c, ended);
 }
 
+/* Makes the policy that a text names, for what a fault costs here; as smc_policy_make(). */
+int smc_policy_new(const char *spec, struct smc_policy **policy, u32 *error_at)
+{
+	struct smc_costs costs = { .copy = 1, .fault = max(READ_ONCE(smc_fault_cost), 1U) };
+
+	return smc_policy_make(spec, &costs, policy, error_at);
+}
+
 /* Makes a policy the context's. The pages' records begin anew. */
 int smc_policy_set(struct smc_context *c, const char *spec, u32 *error_at)
 {
-	struct smc_costs costs = { .copy = 1, .fault = max(READ_ONCE(smc_fault_cost), 1U) };
 	struct smc_policy *policy;
 	unsigned long index;
 	struct smc_page *p;
-	int r = smc_policy_make(spec, &costs, &policy, error_at);
+	int r = smc_policy_new(spec, &policy, error_at);
 
 	if (r)
 		return r;
