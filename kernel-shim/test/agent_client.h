@@ -134,6 +134,7 @@ static inline struct victim start(const char *options, const char *loop, const c
 static inline int end_server(pid_t pid, int signal)
 {
 	int status = -1;
+	char command[256];
 
 	kill(pid, signal);
 	for (int i = 0; i < 500; i++) {
@@ -141,6 +142,11 @@ static inline int end_server(pid_t pid, int signal)
 			return status;
 		usleep(10000);
 	}
+	tap_line("# process %d does not end by signal %d", pid, signal);
+	snprintf(command, sizeof(command),
+		 "grep -E 'State|SigBlk' /proc/%d/task/*/status | sed 's/^/# /'; cat /proc/%d/task/*/syscall | sed 's/^/# /'", pid, pid);
+	if (system(command))
+		tap_line("# it cannot be looked at");
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
 	return status;

@@ -4,7 +4,7 @@
  *
  *	agent_victim LOOP PORT [OPTION...]
  *
- * LOOP: epoll, edge (edge-triggered epoll), poll, select, threads (one for each client). Requests are lines of commands with ";"
+ * LOOP: epoll, edge (edge-triggered epoll), poll, select, threads (one for each client), processes (likewise). Requests are lines of commands with ";"
  * between; the reply is that of the last. Options: handler (it has a handler of SIGSEGV), helper (threads that do nothing).
  */
 #define _GNU_SOURCE
@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,6 +106,12 @@ static void crash(const char *how)
 	}
 }
 
+/* Crashes without a request. */
+static void go_off(int signal)
+{
+	crash(signal == SIGALRM ? "segv" : "abrt");
+}
+
 static void *crash_in_thread(void *how)
 {
 	crash(how);
@@ -184,6 +191,11 @@ static bool command(int client, char *text, char *reply, size_t size)
 		epoll_ctl(epoll_set, EPOLL_CTL_MOD, number, &none);
 	} else if (!strcmp(word, "sleep")) {
 		usleep(number * 1000);
+	} else if (!strcmp(word, "bomb")) {
+		struct itimerval t = { .it_interval.tv_usec = 50000, .it_value.tv_usec = 50000 };
+
+		signal(SIGALRM, go_off);
+		setitimer(ITIMER_REAL, &t, NULL);
 	} else if (!strcmp(word, "fork")) {
 		pid_t child = fork();
 		int status;
@@ -368,6 +380,25 @@ static void loop_threads(int listener)
 	}
 }
 
+static void loop_processes(int listener)
+{
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		if (fd < 0)
+			continue;
+		if (fork() == 0) {
+			add(fd);
+			while (serve(fd) != AT_END)
+				;
+			_exit(0);
+		}
+		close(fd);
+	}
+}
+
 static void *do_nothing(void *unused)
 {
 	static pthread_mutex_t never = PTHREAD_MUTEX_INITIALIZER;
@@ -417,6 +448,8 @@ int main(int argc, char **argv)
 		loop_epoll(listener, !strcmp(kind, "edge"));
 	else if (!strcmp(kind, "poll") || !strcmp(kind, "select"))
 		loop_poll(listener, !strcmp(kind, "select"));
+	else if (!strcmp(kind, "processes"))
+		loop_processes(listener);
 	else
 		loop_threads(listener);
 	return 1;

@@ -9,6 +9,15 @@
 
 #include "agent_client.h"
 
+/* Options for the agent: where the log is, and what the command line adds. */
+static inline const char *agent_options(int argc, char **argv)
+{
+	static char options[512];
+
+	snprintf(options, sizeof(options), "log=" LOG "%s%s", argc > 1 ? "," : "", argc > 1 ? argv[1] : "");
+	return options;
+}
+
 /* What a client saw. */
 struct seen {
 	long answers;
@@ -154,6 +163,11 @@ static inline bool http_response(int fd, const char *body, size_t length, bool *
 		}
 		if (head && n >= head + expected)
 			break;
+	}
+	/* a proxy may say that the server behind it has failed */
+	if (!strncmp(text, "HTTP/1.1 502 ", 13) || !strncmp(text, "HTTP/1.1 504 ", 13)) {
+		errno = ECONNRESET;
+		return false;
 	}
 	*good = !strncmp(text, "HTTP/1.1 200 ", 13) && n == head + expected && expected == length &&
 		!memcmp(text + head, body, length);

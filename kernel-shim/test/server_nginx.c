@@ -19,7 +19,7 @@ static pid_t child_of(pid_t parent)
 	return child;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const char config[] = "user nobody nogroup;\n"
 				     "daemon off;\n"
@@ -36,10 +36,13 @@ int main(void)
 				     "  scgi_temp_path /tmp/nginx-scgi;\n"
 				     "  sendfile on;\n"
 				     "  server { listen 127.0.0.1:8002; root /tmp/www; }\n"
+				     "  server { listen 127.0.0.1:8012; location / { proxy_pass http://127.0.0.1:8002; } }\n"
 				     "}\n";
-	char *argv[] = { "nginx", "-c", "/tmp/nginx.conf", NULL };
-	FILE *f = fopen(argv[2], "w");
+	char *command[] = { "nginx", "-c", "/tmp/nginx.conf", NULL };
+	FILE *f = fopen(command[2], "w");
 	pid_t master, worker;
+	struct seen seen;
+	bool good;
 
 	tap_begin();
 	fputs(config, f);
@@ -51,11 +54,20 @@ int main(void)
 	f = fopen(LOG, "w");
 	fclose(f);
 	chmod(LOG, 0666);
-	master = start_server("log=" LOG, argv);
+	master = start_server(agent_options(argc, argv), command);
 	await_port(8002);
-	worker = child_of(master);
-	ok(worker > 0, "nginx has a worker");
+	/* the master listens before there is one */
+	for (int i = 0; i < 500 && !(worker = child_of(master)); i++)
+		usleep(10000);
+	if (!ok(worker > 0, "nginx has a worker"))
+		bail_out("no worker for", 8002);
 	http_tests("nginx's worker", 8002, worker, 300);
+	/* it is its own server then: connections that it makes are reset like those that it accepts */
+	load_begin(8012, 3, http_client);
+	good = load_await(3) && kill_under_load(worker, 100);
+	seen = load_end();
+	ok(good && seen.wrong == 0, "as a proxy: no answer is wrong (%ld answers, %ld connections reset, or errors)", seen.answers,
+	   seen.resets);
 	ok(child_of(master) == worker, "it is still the same worker");
 	ok(end_server(master, SIGTERM) == 0, "nginx ends as it should");
 	tap_line("# %d crashes logged", logged("rolled back to"));

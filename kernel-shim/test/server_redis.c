@@ -144,13 +144,13 @@ static void crashes(const char *command, int times, long resets_allowed)
 		show(LOG, 10);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	/* the memory check would end redis' own threads before it calls abort(): they could not be brought back */
 	static const char config[] = "port 8003\nbind 127.0.0.1\nsave \"\"\nenable-debug-command yes\ncrash-memcheck-enabled no\ndir /tmp\n"
 				     "logfile /tmp/redis.log\ndaemonize no\n";
-	char *argv[] = { "redis-server", "/tmp/redis.conf", NULL };
-	FILE *f = fopen(argv[1], "w");
+	char *command[] = { "redis-server", "/tmp/redis.conf", NULL };
+	FILE *f = fopen(command[1], "w");
 	struct seen seen;
 	pid_t server;
 	int fd, before;
@@ -160,7 +160,7 @@ int main(void)
 	fputs(config, f);
 	fclose(f);
 	unlink(LOG);
-	server = start_server("log=" LOG, argv);
+	server = start_server(agent_options(argc, argv), command);
 	await_port(PORT);
 	fd = must_connect(PORT);
 	for (int k = 0; k < KEYS; k++) {

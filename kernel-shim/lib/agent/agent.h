@@ -93,7 +93,7 @@ struct config {
 	bool required;			/* refuse to run unprotected */
 	bool chain_outside;		/* signals that another process sent are the server's */
 	unsigned long max;		/* crashes, 0: any number */
-	unsigned long retries;		/* crashes by the server's own doing since the same checkpoint */
+	unsigned long retries;		/* crashes by the server's own doing, without a request between */
 };
 
 extern struct config config;
@@ -165,6 +165,7 @@ struct crash {
 	uintptr_t frame;		/* where the kernel put what it tells of the signal */
 	unsigned long checkpoint;	/* the last one then */
 	bool outside;			/* another process sent it: nothing that the server did */
+	bool had_request;		/* something was read since the checkpoint, or the last rollback */
 };
 
 /* In a shared mapping: rollbacks leave it alone. */
@@ -183,7 +184,8 @@ struct shared {
 	 */
 	atomic_int pending_thread;
 	siginfo_t pending_info;
-	unsigned long retries;		/* crashes by its own doing since the checkpoint */
+	unsigned long retries;		/* crashes by its own doing, one after the other without a read between */
+	bool has_read;			/* since the checkpoint, and the last rollback */
 	unsigned long checkpoints, crashes, resets, skipped;
 	atomic_int ending[16];		/* threads that are about to end, or have */
 	atomic_bool stale;		/* some has ended since the checkpoint, which cannot be rolled back to if it was part of it */

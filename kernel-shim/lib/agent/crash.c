@@ -157,8 +157,12 @@ static const char *roll_back(void)
 
 	if (config.max && shared->crashes > config.max)
 		return "that is more than SMC_AGENT allows (max)";
+	/* a crash that followed a request will not come again: its client is reset */
+	if (shared->crash.had_request)
+		shared->retries = 0;
+	shared->has_read = false;
 	if (!shared->crash.outside && shared->retries++ >= config.retries)
-		return "it has crashed too often since the same checkpoint (retries)";
+		return "it crashes again and again without a request (retries)";
 	agent_leave_lock();
 	for (int tries = 0; tries < 3; tries++) {
 		smc_rollback(shared->handle, 1);
@@ -185,6 +189,7 @@ static struct crash crash_of(int signal, const siginfo_t *info, const void *cont
 		.instruction = c ? c->uc_mcontext.gregs[REG_RIP] : 0,
 		.frame = (uintptr_t)info,
 		.checkpoint = shared->checkpoints,
+		.had_request = shared->has_read,
 	};
 }
 

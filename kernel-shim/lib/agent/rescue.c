@@ -250,6 +250,7 @@ static bool checkpoint(enum place place, int fd)
 		shared->checkpoints++;
 		shared->taker = this_thread();
 		shared->retries = 0;
+		shared->has_read = false;
 		shared->pause = shared->pause_error = 0;
 		descriptors_forget();
 		return false;
@@ -290,8 +291,8 @@ int rescue_accepted(int fd)
 		attach();
 	if (protecting() && config.rescue & RESCUE_ACCEPT)
 		rolled_back = checkpoint(AFTER_ACCEPT, fd);
-	/* it is the newcomer's doing if the server crashed by itself */
-	abort = rolled_back && !shared->crash.outside;
+	/* it is the newcomer's doing if the server crashed by itself, and nobody had said anything */
+	abort = rolled_back && !shared->crash.outside && !shared->crash.had_request;
 	if (abort) {
 		connection_reset(fd);
 		shared->resets++;
@@ -329,10 +330,12 @@ bool rescue_before_read(int fd, int flags)
 {
 	int saved = errno;
 	bool rolled_back = false;
+	ssize_t there;
 
 	if (kind_of(fd) != CLIENT || !protecting() || flags & (MSG_OOB | MSG_ERRQUEUE))
 		return true;
-	if (peek(fd, flags) < 0) {
+	there = peek(fd, flags);
+	if (there < 0) {
 		if (errno != ENOTSOCK)
 			return false;
 		shared->descriptors[fd].kind = PLAIN;	/* it was closed, and we did not see it */
@@ -351,6 +354,7 @@ bool rescue_before_read(int fd, int flags)
 		} else {
 			enter_request();
 			descriptor_used(fd, READ);
+			shared->has_read |= there > 0;
 		}
 		agent_unlock();
 		agent_end();
@@ -368,6 +372,7 @@ void rescue_after_read(int fd, ssize_t result)
 	agent_lock();
 	enter_request();
 	descriptor_used(fd, READ);
+	shared->has_read = true;
 	agent_unlock();
 	agent_end();
 	errno = saved;

@@ -55,11 +55,27 @@ bool agent_is_busy(void)
 }
 
 /*
+ * Signals are blocked while the lock is held: the server's handlers may call what needs it. Those that mean a crash are not, as a
+ * fault whose signal is blocked kills; they wait by themselves (agent_begin()).
+ */
+static THREAD_LOCAL uint64_t mask_before;
+
+static void block_signals(void)
+{
+	uint64_t mask = ~0ULL;
+
+	for (int i = 0; i < CRASH_SIGNALS; i++)
+		mask &= ~(1ULL << (crash_signals[i] - 1));
+	syscall(SYS_rt_sigprocmask, SIG_BLOCK, &mask, &mask_before, sizeof(mask));
+}
+
+/*
  * A lock of spinning: threads that wait for it are rolled back like others, and then must find that they wait, whatever happened
  * to it meanwhile. There is nothing in it that a waiting thread could leave behind.
  */
 void agent_lock(void)
 {
+	block_signals();
 	for (int spins = 0;; spins++) {
 		int nobody = 0;
 
@@ -75,7 +91,10 @@ void agent_lock(void)
 
 void agent_unlock(void)
 {
+	uint64_t mask = mask_before;
+
 	atomic_store_explicit(&shared->owner, 0, memory_order_release);
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
 }
 
 bool agent_has_lock(void)
