@@ -10,7 +10,7 @@ import { testUnless } from '../support/engines-skip.js';
 
 /** Seconds of each stress program, and of a machine: fewer than a test file may take (engines-run.ts). */
 const SECONDS = process.env.CI ? 30 : 5;
-const TIMEOUT = 250;
+const TIMEOUT = 500;
 
 try {
   const options = { cpus: [1, 2], only: '', seconds: SECONDS, timeoutSeconds: TIMEOUT };

@@ -16,7 +16,7 @@ export interface FileResult extends Counts {
 }
 
 /** Milliseconds that a test file may take. */
-export const FILE_TIMEOUT = 5 * 60_000;
+export const FILE_TIMEOUT = 10 * 60_000;
 
 const KEPT_OUTPUT = 200_000;
 
