@@ -142,6 +142,47 @@ static void a_thread_for_each_client(void)
 	end_server(v.pid, SIGTERM);
 }
 
+/* Several threads serve: a crash may reset others that were served since the last checkpoint, but tells nobody anything wrong. */
+static void a_pool_of_threads(void)
+{
+	struct victim v = start("", "pool", NULL);
+	int friends[4], resets = 0, wrong = 0, crashes = 0;
+	const char *r;
+
+	for (int i = 0; i < 4; i++)
+		friends[i] = must_connect(v.port);
+	for (int round = 0; round < 30 && is_running(v.pid); round++) {
+		int enemy = must_connect(v.port);
+
+		for (int i = 0; i < 4; i++) {
+			r = ask(friends[i], "set key%d %d", i, round);
+			if (r && !strcmp(r, "ok"))
+				continue;
+			wrong += r || errno == EAGAIN;
+			resets++;
+			close(friends[i]);
+			friends[i] = must_connect(v.port);
+		}
+		crashes += is_reset(enemy, "set lost 1;crash segv");
+		close(enemy);
+		for (int i = 0; i < 4; i++) {
+			r = ask(friends[i], "get key%d", i);
+			if (r && (atoi(r) == round || (round && atoi(r) == round - 1)))
+				continue;
+			wrong += r || errno == EAGAIN;
+			resets++;
+			close(friends[i]);
+			friends[i] = must_connect(v.port);
+		}
+	}
+	ok(crashes == 30 && is_running(v.pid), "a pool of threads: 30 crashes");
+	if (!ok(wrong == 0 && says(friends[0], "(none)", "get lost"), "... no answer is wrong (%d connections of others reset)", resets))
+		show(LOG, 10);
+	for (int i = 0; i < 4; i++)
+		close(friends[i]);
+	end_server(v.pid, SIGTERM);
+}
+
 static void a_process_for_each_client(void)
 {
 	struct victim v = start("", "processes", NULL);
@@ -340,6 +381,7 @@ int main(void)
 	descriptors();
 	processes_and_threads();
 	a_thread_for_each_client();
+	a_pool_of_threads();
 	a_process_for_each_client();
 	outside();
 	without_accept_and_wait();

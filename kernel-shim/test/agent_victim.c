@@ -4,7 +4,8 @@
  *
  *	agent_victim LOOP PORT [OPTION...]
  *
- * LOOP: epoll, edge (edge-triggered epoll), poll, select, threads (one for each client), processes (likewise). Requests are lines of commands with ";"
+ * LOOP: epoll, edge (edge-triggered epoll), poll, select, threads (one for each client), processes (likewise), pool (three
+ * threads with an epoll set each). Requests are lines of commands with ";"
  * between; the reply is that of the last. Options: handler (it has a handler of SIGSEGV), helper (threads that do nothing).
  */
 #define _GNU_SOURCE
@@ -36,7 +37,7 @@ struct entry {
 
 static struct entry *entries;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int epoll_set = -1;
+static __thread int epoll_set = -1;
 static char *zero_page, *mapping;
 static volatile int nothing;
 
@@ -297,13 +298,14 @@ static void *serve_in_thread(void *argument)
 
 /* ------------------------------------------------------------------ loops */
 
-static void loop_epoll(int listener, bool edge)
+static void loop_epoll(int listener, bool edge, unsigned int exclusive)
 {
 	struct epoll_event events[16];
 	int kind = EPOLLIN | (edge ? EPOLLET : 0);
 
 	epoll_set = epoll_create1(EPOLL_CLOEXEC);
-	epoll_ctl(epoll_set, EPOLL_CTL_ADD, listener, &(struct epoll_event){ .events = EPOLLIN, .data.fd = listener });
+	epoll_ctl(epoll_set, EPOLL_CTL_ADD, listener,
+		  &(struct epoll_event){ .events = EPOLLIN | exclusive, .data.fd = listener });
 	for (;;) {
 		int n = epoll_wait(epoll_set, events, 16, 10000);
 
@@ -328,6 +330,22 @@ static void loop_epoll(int listener, bool edge)
 				end_client(fd);
 		}
 	}
+}
+
+static void *pool_thread(void *listener)
+{
+	loop_epoll((int)(intptr_t)listener, false, EPOLLEXCLUSIVE);
+	return NULL;
+}
+
+static void loop_pool(int listener)
+{
+	pthread_t t;
+
+	fcntl(listener, F_SETFL, O_NONBLOCK);	/* another thread may be first */
+	for (int i = 0; i < 2; i++)
+		pthread_create(&t, NULL, pool_thread, (void *)(intptr_t)listener);
+	pool_thread((void *)(intptr_t)listener);
 }
 
 static void loop_poll(int listener, bool by_select)
@@ -445,9 +463,11 @@ int main(int argc, char **argv)
 			pthread_create(&t, NULL, do_nothing, NULL);
 	}
 	if (!strcmp(kind, "epoll") || !strcmp(kind, "edge"))
-		loop_epoll(listener, !strcmp(kind, "edge"));
+		loop_epoll(listener, !strcmp(kind, "edge"), 0);
 	else if (!strcmp(kind, "poll") || !strcmp(kind, "select"))
 		loop_poll(listener, !strcmp(kind, "select"));
+	else if (!strcmp(kind, "pool"))
+		loop_pool(listener);
 	else if (!strcmp(kind, "processes"))
 		loop_processes(listener);
 	else

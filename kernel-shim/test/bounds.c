@@ -136,6 +136,7 @@ static void held(void *unused)
 	unsigned char *m = pages(64);
 	int fd = smc_self(0, "");
 	struct smc_stat s;
+	long records[2];
 
 	(void)unused;
 	fill(m, 64, 1);
@@ -152,6 +153,15 @@ static void held(void *unused)
 		smc_take(fd);
 	s = smc_statistics(fd);
 	ok(s.held_peak >= 64 * PAGE && s.held < 66 * PAGE, "spare buffers go by and by: %llu of %llu", s.held, s.held_peak);
+	m = pages(512);
+	memset(m, 1, 512 * PAGE);
+	smc_take(fd);
+	records[0] = number_in("/proc/slabinfo", "smc_page");
+	for (int i = 0; i < 120; i++)
+		smc_take(fd);
+	records[1] = number_in("/proc/slabinfo", "smc_page");
+	ok(records[0] >= 512 && records[1] < 256, "records of pages that are not written any more go, too: %ld of %ld are left",
+	   records[1], records[0]);
 	smc_call(fd, SMC_IOC_DETACH, NULL);
 	ok(smc_held() == 0, "and all with the attachment");
 }

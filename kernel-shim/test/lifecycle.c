@@ -6,6 +6,7 @@
  * Moments are drawn from a fixed seed, or the first argument: what is tested is that there are hundreds of them.
  */
 #define _GNU_SOURCE
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,6 +24,7 @@
  *
  *   area           parent: before fork     child             parent: after fork
  *   WRITTEN        writes                  writes            writes
+ *   WRITTEN_ONCE   writes
  *   LATER                                                    writes
  *   LEFT_TO_CHILD                          writes
  *   BOTH                                   writes            writes
@@ -30,10 +32,10 @@
  *   HINTED         (copied ahead)          writes            writes
  *   FRESH          (never touched)         writes            writes
  */
-enum { WRITTEN, LATER, LEFT_TO_CHILD, BOTH, READ, HINTED, FRESH, AREAS };
+enum { WRITTEN, WRITTEN_ONCE, LATER, LEFT_TO_CHILD, BOTH, READ, HINTED, FRESH, AREAS };
 
-static const bool child_writes[AREAS] = { true, false, true, true, false, true, true };
-static const bool parent_writes[AREAS] = { true, true, false, true, false, true, true };
+static const bool child_writes[AREAS] = { true, false, false, true, true, false, true, true };
+static const bool parent_writes[AREAS] = { true, false, true, false, true, false, true, true };
 static unsigned char *areas[AREAS];
 static const unsigned char zeros[PAGE];
 
@@ -117,8 +119,9 @@ static void forks(void *policy)
 		r = smc_take(fd);
 		if (r == 0) {
 			memcpy(at_fork, then, sizeof(then));
-			at_fork[WRITTEN] = 60;
+			at_fork[WRITTEN] = at_fork[WRITTEN_ONCE] = 60;
 			fill(areas[WRITTEN], 4, 60);
+			fill(areas[WRITTEN_ONCE], 4, 60);
 			reach(step, 0);
 			child = fork();
 			if (!child) {
@@ -152,6 +155,41 @@ static void forks(void *policy)
 		waitpid(child, &status, 0);
 		ok(status == 0, "the child has come to a good end: %#x", status);
 	}
+}
+
+/* Pages are copied ahead while a child has them too: they stay shared until somebody writes them. */
+static void fork_ahead(void *unused)
+{
+	atomic_int *step = shared_pages(1);
+	unsigned char *m = pages(16);
+	int fd = smc_self(0, ""), status;
+	pid_t child;
+	long r;
+
+	(void)unused;
+	fill(m, 16, 1);
+	smc_hint(fd, m, 16 * PAGE, SMC_HOT_ADD);
+	smc_take(fd);
+	child = fork();
+	if (!child) {
+		for (int i = 1; i <= 2; i++) {
+			await(step, i);
+			ok(has(m, 16, 1), "pages that were copied ahead for the parent are still the child's, %d", i);
+		}
+		_exit(0);
+	}
+	r = smc_take(fd);
+	if (!r) {
+		fill(m, 12, 2);
+		reach(step, 1);
+		usleep(20000);
+		smc_back(fd, 1);
+	}
+	ok(has(m, 16, 1), "and are rolled back");
+	fill(m, 16, 3);
+	reach(step, 2);
+	waitpid(child, &status, 0);
+	ok(status == 0, "the child has come to a good end: %#x", status);
 }
 
 /* ------------------------------------------------------------------ threads that are busy with memory */
@@ -595,6 +633,52 @@ static long load(void)
 	return r;
 }
 
+static char *missing;
+
+static void *writes_missing(void *unused)
+{
+	*missing = 1;
+	return unused;
+}
+
+static void *unloads(void *result)
+{
+	atomic_store((atomic_long *)result, unload());
+	return NULL;
+}
+
+/* A thread sleeps in the middle of a fault, for as long as we like, while its process is detached and the module unloaded. */
+static void asleep_in_a_fault(void *unused)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register area = { .range.len = PAGE, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_zeropage zeros = { .range.len = PAGE };
+	int faults = syscall(SYS_userfaultfd, O_CLOEXEC), fd;
+	pthread_t writer, unloader;
+	atomic_long result = 1;
+	struct uffd_msg fault;
+
+	(void)unused;
+	on_one_processor();
+	missing = (char *)pages(1);
+	area.range.start = zeros.range.start = (unsigned long)missing;
+	must(faults >= 0 && !ioctl(faults, UFFDIO_API, &api) && !ioctl(faults, UFFDIO_REGISTER, &area), "userfaultfd");
+	fd = smc_self(0, "");
+	must(!smc_take(fd), "checkpoint");
+	must(!pthread_create(&writer, NULL, writes_missing, NULL), "pthread_create");
+	must(read(faults, &fault, sizeof(fault)) == sizeof(fault), "userfaultfd");
+	close(fd);
+	must(!pthread_create(&unloader, NULL, unloads, &result), "pthread_create");
+	usleep(300000);
+	ok(atomic_load(&result) == 1, "the module stays as long as a thread is in the middle of a fault");
+	must(!ioctl(faults, UFFDIO_ZEROPAGE, &zeros), "userfaultfd");
+	pthread_join(writer, NULL);
+	pthread_join(unloader, NULL);
+	ok(*missing == 1, "the thread goes on");
+	gives(atomic_load(&result), 0, "then the module is unloaded");
+	gives(load(), 0, "and loaded");
+}
+
 static void module(void *unused)
 {
 	int good = 0, rounds = 2, status, fd;
@@ -651,12 +735,14 @@ int main(int argc, char **argv)
 		seed = atoi(argv[1]) | 1;
 	in_child("attaching", attach_own, tap);
 	in_child("attaching another", attach_other, tap);
+	in_child("asleep in a fault", asleep_in_a_fault, NULL);
 	in_child("module", module, NULL);
 	anchor = make_anchor();
 	in_child("attaching", attach_own, NULL);
 	in_child("attaching another", attach_other, NULL);
 	for (int i = 0; i < 4; i++)
 		in_child("fork", forks, (void *)policies[i]);
+	in_child("fork, with pages copied ahead", fork_ahead, NULL);
 	exits();
 	kill_victims(90, 0);
 	kill_victims(60, 3);

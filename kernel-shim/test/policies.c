@@ -126,6 +126,55 @@ static void none(void *unused)
 	ok(b.ahead == 0 && b.compares == 0, "none: nothing is copied ahead, or compared");
 }
 
+/*
+ * An epoch that writes a single page, the stack's neither, so that a single page is flushed. Then the same page again, and a rollback: had its
+ * entry not been flushed, the write would not have been seen. Returns what the page has then.
+ */
+static long one_page(int fd, volatile long *page)
+{
+	long value;
+
+	asm volatile("movl %1, %%edi\n\t"
+		     "movl %3, %%esi\n\t"
+		     "xorl %%edx, %%edx\n\t"
+		     "movl $16, %%eax\n\t"
+		     "syscall\n\t"		/* a checkpoint: nothing is writable any more */
+		     "movq $1, (%2)\n\t"	/* one page is */
+		     "movl $16, %%eax\n\t"
+		     "syscall\n\t"		/* the checkpoint: it is protected and flushed */
+		     "testl %%eax, %%eax\n\t"
+		     "jnz 1f\n\t"
+		     "movq $2, (%2)\n\t"
+		     "movl %4, %%esi\n\t"
+		     "movl $1, %%edx\n\t"
+		     "movl $16, %%eax\n\t"
+		     "syscall\n"		/* the rollback: the second checkpoint returns 1 */
+		     "1:\tmovq (%2), %0"
+		     : "=&r"(value)
+		     : "r"(fd), "r"(page), "i"(SMC_IOC_CHECKPOINT), "i"(SMC_IOC_ROLLBACK)
+		     : "rax", "rcx", "rdx", "rdi", "rsi", "r11", "memory", "cc");
+	return value;
+}
+
+static void flush(void *unused)
+{
+	int fd = start("none"), good = 0;
+	struct smc_stat a, b;
+
+	(void)unused;
+	step(fd, 0);
+	for (int i = 0; i < 20; i++) {
+		volatile long *page = (long *)(area + i * 3 * PAGE);
+
+		a = smc_statistics(fd);
+		*page = 7;
+		good += one_page(fd, page) == 1;
+		b = smc_statistics(fd);
+	}
+	ok(good == 20, "a single page is flushed: %d of 20 writes are seen after it", good);
+	ok(b.flushes - a.flushes == 2, "by one flush for each checkpoint");
+}
+
 /* ------------------------------------------------------------------ active-rnd */
 
 /* The number of pages that are copied ahead at a checkpoint, of whatever memory. */
@@ -587,6 +636,7 @@ int main(void)
 	anchor = make_anchor();
 	in_child("setting", setting, NULL);
 	in_child("none", none, NULL);
+	in_child("flush", flush, NULL);
 	in_child("active-rnd: sizes", rnd_sizes, NULL);
 	in_child("active-rnd: interval", rnd_interval, NULL);
 	in_child("active-rnd: samples", rnd_samples, NULL);

@@ -218,6 +218,7 @@ static void handle(int signal, siginfo_t *info, void *context)
 		return;
 	}
 	if (agent_has_lock()) {
+		agent_unlock();	/* what the server does next may need it */
 		give_up(signal, info, "it happened in the agent itself");
 		return;
 	}
