@@ -231,7 +231,7 @@ export const FAULTS: readonly ModuleFault[] = [
   },
   {
     what: 'a fault costs what a copy does, whatever the parameter says',
-    file: 'device.c',
+    file: 'speculate.c',
     from: 'max(READ_ONCE(smc_fault_cost), 1U)',
     to: '1U',
     by: 'policies',

@@ -29,8 +29,8 @@
  * Attaches a process. Until its first checkpoint nothing is protected or saved.
  *
  * errors: EPROTO another ABI; ESRCH no such process; EPERM not the caller's to touch; EBUSY the
- * handle is tied already, or the process is attached; EINVAL a wrong field or policy (see
- * error_at); ENOMEM.
+ * handle is tied already, or the process is attached, or ftrace is off; EOPNOTSUPP a 32-bit
+ * process; EINVAL a wrong field or policy (see error_at); ENOMEM.
  */
 struct smc_attach {
 	__u32 abi;		/* SMC_ABI */
@@ -98,12 +98,13 @@ struct smc_dirty {
 #define SMC_IOC_DETACH	_IO('S', 0x42)
 /*
  * A checkpoint of the tied process: memory, memory map, and every thread's registers, FPU state
- * included. Called by a thread of that process it returns 0, and once more, with the value of
+ * and signal mask included. Called by a thread of that process it returns 0, and once more, with the value of
  * the rollback, for each rollback.
  *
  * errors: ENOTCONN nothing tied; EOWNERDEAD the process is gone or has called exec; ENOMEM the
  * limit, or memory, is too small (the old checkpoint stands); ETIMEDOUT a thread did not reach
- * a safe point (the old checkpoint stands); EINTR the caller is being killed.
+ * a safe point (the old checkpoint stands); EBUSY another process shares the memory, as after
+ * vfork; EOPNOTSUPP io_uring has a thread in the process; EINTR the caller is being killed.
  */
 #define SMC_IOC_CHECKPOINT _IO('S', 0x43)
 /*
