@@ -98,8 +98,8 @@ struct smc_dirty {
 #define SMC_IOC_DETACH	_IO('S', 0x42)
 /*
  * A checkpoint of the tied process: memory, memory map, and every thread's registers, FPU state
- * and signal mask included. Called by a thread of that process it returns 0, and once more, with the value of
- * the rollback, for each rollback.
+ * and signal mask included. Called by a thread of that process it returns 0, and once more, with
+ * the value of the rollback, for each rollback.
  *
  * errors: ENOTCONN nothing tied; EOWNERDEAD the process is gone or has called exec; ENOMEM the
  * limit, or memory, is too small (the old checkpoint stands); ETIMEDOUT a thread did not reach
