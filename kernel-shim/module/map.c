@@ -12,7 +12,9 @@
  * This is about addresses only; pages' contents are put back afterwards (rollback.c).
  *
  * Not restored: locking (mlock), advice (madvise), memory policies, protection keys, names.
- * Private hugetlb mappings and devices' mappings are left as they are.
+ * Private hugetlb mappings and devices' mappings are left as they are. Of what was one mapping
+ * and is made again in parts, or was two and would have become one, the parts may stay apart:
+ * they share no anon_vma. Nobody can tell but mremap(), which refuses a range of two (EFAULT).
  */
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -108,13 +110,14 @@ const struct smc_mapping *smc_map_find(const struct smc_map *map, unsigned long 
 
 /*
  * Whether two mappings show the same thing at the addresses that they share, but for
- * protection.
+ * protection. Anonymous memory that mremap() brought from elsewhere is another thing, though
+ * nobody could tell by its pages: it does not become one mapping with what was never moved, and
+ * mremap() refuses a range of two.
  */
 static bool same_object(const struct smc_mapping *a, const struct smc_mapping *b)
 {
-	if (a->file != b->file || (a->flags ^ b->flags) & (VM_SHARED | SPECIAL | VM_GROWSDOWN))
-		return false;
-	return !a->file ||
+	return a->file == b->file &&
+	       !((a->flags ^ b->flags) & (VM_SHARED | SPECIAL | VM_GROWSDOWN)) &&
 	       a->pgoff - (a->start >> PAGE_SHIFT) == b->pgoff - (b->start >> PAGE_SHIFT);
 }
 
@@ -124,16 +127,31 @@ static unsigned long protection_of(const struct smc_mapping *m)
 	       (m->flags & VM_EXEC ? PROT_EXEC : 0);
 }
 
+static int protect_part(const struct smc_mapping *m, unsigned long start, unsigned long end)
+{
+	struct pt_regs arguments = {
+		.di = start,
+		.si = end - start,
+		.dx = protection_of(m),
+	};
+
+	return smc_sys_mprotect(&arguments);
+}
+
 static int map_part(const struct smc_mapping *m, unsigned long start, unsigned long end)
 {
-	unsigned long flags = MAP_FIXED_NOREPLACE, r;
+	unsigned long flags = MAP_FIXED_NOREPLACE, protection = protection_of(m), r;
+	/* memory that was writable once is accounted, and is one with its neighbours by that */
+	bool was_writable = (m->flags & (VM_ACCOUNT | VM_WRITE)) == VM_ACCOUNT;
 
 	flags |= m->flags & VM_SHARED ? MAP_SHARED : MAP_PRIVATE;
 	flags |= m->flags & VM_GROWSDOWN ? MAP_GROWSDOWN : 0;
 	flags |= m->flags & VM_NORESERVE ? MAP_NORESERVE : 0;
-	r = vm_mmap(m->file, start, end - start, protection_of(m), flags,
-		    m->file ? (m->pgoff << PAGE_SHIFT) + (start - m->start) : 0);
-	return r == start ? 0 : IS_ERR_VALUE(r) ? (int)r : -EEXIST;
+	r = vm_mmap(m->file, start, end - start, protection | (was_writable ? PROT_WRITE : 0),
+		    flags, m->file ? (m->pgoff << PAGE_SHIFT) + (start - m->start) : 0);
+	if (r != start)
+		return IS_ERR_VALUE(r) ? (int)r : -EEXIST;
+	return was_writable ? protect_part(m, start, end) : 0;
 }
 
 /* What is done with a part of a mapping. */
@@ -199,16 +217,11 @@ static int restore_protection(const struct smc_map *then, const struct smc_map *
 			first++;
 		for (j = first; j < now->count && now->mappings[j].start < was->end; j++) {
 			const struct smc_mapping *is = &now->mappings[j];
-			struct pt_regs arguments = {
-				.di = max(was->start, is->start),
-				.dx = protection_of(was),
-			};
-			long r;
+			int r;
 
 			if (!((was->flags ^ is->flags) & PROTECTION) || !same_object(was, is))
 				continue;
-			arguments.si = min(was->end, is->end) - arguments.di;
-			r = smc_sys_mprotect(&arguments);
+			r = protect_part(was, max(was->start, is->start), min(was->end, is->end));
 			if (r)
 				return r;
 		}
