@@ -40,6 +40,16 @@ export type BelayErrorCode =
   | 'ERR_BELAY_ORACLE'
   /** WASI: the program asked for something that cannot be undone, or could not be started. */
   | 'ERR_BELAY_WASI'
+  /** A history cannot be opened, recorded or asked for that; the message says why. */
+  | 'ERR_BELAY_HISTORY'
+  /** A history of another version, or something else in its place. */
+  | 'ERR_BELAY_HISTORY_VERSION'
+  /** A part of a history cannot be read; the message names what is lost. */
+  | 'ERR_BELAY_HISTORY_DAMAGED'
+  /** The disk that holds a history is full. */
+  | 'ERR_BELAY_HISTORY_FULL'
+  /** An expression over the past of a guest is none, or names what is not there; the message points at it. */
+  | 'ERR_BELAY_EXPRESSION'
   /** The service could not be started or configured. */
   | 'ERR_BELAY_SERVICE'
   /** A file could not be read or written. */

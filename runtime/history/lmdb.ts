@@ -1,0 +1,91 @@
+/**
+ * A store on LMDB: a memory-mapped B+ tree whose readers see snapshots and never wait, and whose transactions are there
+ * as a whole or not at all, whatever moment the process is killed at.
+ */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Database, open } from 'lmdb';
+import { historyError } from './errors.js';
+import { type Snapshot, type Store, type StoreStats, TABLES, type Table, type Transaction } from './store.js';
+
+type Db = Database<Uint8Array, Uint8Array>;
+type Reading = ReturnType<Db['useReadTransaction']>;
+
+export const DATA_FILE = 'data.mdb';
+
+/** Opens the store of a directory, which exists. @throws ERR_BELAY_HISTORY where LMDB cannot */
+export function openLmdb(directory: string, readOnly: boolean): Store {
+  const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
+  const fail = (error: unknown, what: string) =>
+    historyError('ERR_BELAY_HISTORY', `${what} ${directory} failed: ${(error as Error).message}`, error);
+  let root: ReturnType<typeof open<Uint8Array, Uint8Array>>;
+  const tables = {} as Record<Table, Db>;
+  try {
+    root = open<Uint8Array, Uint8Array>({
+      path: join(directory, DATA_FILE),
+      noSubdir: true,
+      maxDbs: TABLES.length + 1,
+      readOnly,
+      ...binary,
+    });
+    for (const name of TABLES) tables[name] = root.openDB<Uint8Array, Uint8Array>({ name, ...binary });
+  } catch (error) {
+    throw fail(error, 'opening the history in');
+  }
+
+  const reader = (transaction: Reading | undefined): Omit<Snapshot, 'done'> => {
+    const options = transaction ? { transaction } : {};
+    return {
+      get: (table, key) => tables[table].get(key, options),
+      atMost(table, key) {
+        for (const pair of tables[table].getRange({ start: key, reverse: true, limit: 1, ...options }))
+          return pair;
+        return undefined;
+      },
+      from: (table, key) => tables[table].getRange({ start: key, ...options }),
+      keys: (table, key) => tables[table].getKeys({ start: key, ...options }),
+    };
+  };
+  const within: Transaction = {
+    ...reader(undefined),
+    put: (table, key, value) => tables[table].putSync(key, value),
+    remove: (table, key) => {
+      tables[table].removeSync(key);
+    },
+  };
+  return {
+    snapshot() {
+      // Without this the snapshot would be the one of an earlier one that has not been let go.
+      root.resetReadTxn();
+      const transaction = root.useReadTransaction();
+      return { ...reader(transaction), done: () => transaction.done() };
+    },
+    write<T>(fn: (transaction: Transaction) => T): T {
+      try {
+        return root.transactionSync(() => fn(within));
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        if (!/ENOSPC|no space left|MDB_MAP_FULL/i.test(`${code} ${message}`)) throw error;
+        throw historyError(
+          'ERR_BELAY_HISTORY_FULL',
+          `the disk that holds the history in ${directory} is full: nothing of it is lost; make room, or keep less (retention)`,
+          error,
+        );
+      }
+    },
+    async flushed() {
+      await root.flushed;
+    },
+    stats(): StoreStats {
+      const pairs = {} as StoreStats['pairs'];
+      let stored = 0;
+      for (const name of TABLES) {
+        const s = tables[name].getStats() as Record<string, number>;
+        pairs[name] = s.entryCount!;
+        stored += (s.treeBranchPageCount! + s.treeLeafPageCount! + s.overflowPages!) * s.pageSize!;
+      }
+      return { pairs, stored, file: statSync(join(directory, DATA_FILE)).size };
+    },
+    close: () => root.close(),
+  };
+}

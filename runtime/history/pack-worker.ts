@@ -1,0 +1,55 @@
+/** The thread that packs what a recorder writes (recorder.ts). Ends when the recorder does, with all packed. */
+import { workerData } from 'node:worker_threads';
+import { loadCodec } from './codec.js';
+import { makeStore } from './open.js';
+import { Packer, type PackOptions } from './pack.js';
+import { progress } from './progress.js';
+
+const { directory, buffer, options } = workerData as {
+  directory: string;
+  buffer: SharedArrayBuffer;
+  options: PackOptions;
+};
+
+/** Packing starts at so many bytes, or milliseconds after the last time. */
+const ENOUGH = 2 * 2 ** 20;
+const LATEST = 500;
+const NAP = 20;
+/** After a full disk. */
+const AGAIN = 1000;
+
+const shared = progress(buffer);
+try {
+  const store = makeStore(directory);
+  const packer = new Packer(store, await loadCodec(), directory, options);
+  let last = performance.now();
+  /** A full disk may get room again: the journal keeps what is not packed meanwhile. */
+  const pack = async (ending: boolean): Promise<number> => {
+    try {
+      const bytes = await packer.packJournal();
+      shared.trouble('');
+      return bytes;
+    } catch (error) {
+      if (ending || (error as { code?: string }).code !== 'ERR_BELAY_HISTORY_FULL') throw error;
+      shared.trouble((error as Error).message);
+      shared.sleep(AGAIN);
+      return 0;
+    }
+  };
+  for (;;) {
+    const ending = shared.ending();
+    const hurried = shared.hurried();
+    if (ending || hurried || shared.lag() >= ENOUGH || performance.now() - last >= LATEST) {
+      const bytes = await pack(ending);
+      shared.hold(packer.bytes);
+      shared.packed(bytes);
+      last = performance.now();
+      if (ending && bytes === 0) break;
+      if (bytes > 0) continue;
+    }
+    if (!ending) shared.sleep(NAP);
+  }
+  await store.close();
+} catch (error) {
+  shared.fail((error as Error).message);
+}

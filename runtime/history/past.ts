@@ -1,0 +1,147 @@
+/** The state of a guest at any entry of a history, page by page: what questions are answered from. */
+import type { Contract } from '../../contract/contract.js';
+import { type GuestState, REGISTERS, type StateShape, spaceSizes, stateShape } from '../guest/state.js';
+import { PageCursor } from './cursor.js';
+import type { Source } from './source.js';
+import type { Past } from './types.js';
+import { PAGE_BYTES } from './versions.js';
+
+/** One moment of the past; {@link Moment.seek} moves it. */
+export class Moment {
+  entry = -1;
+  private readonly cursors = new Map<number, PageCursor>();
+  private sizes: number[] = [];
+  private sizesOf = -1;
+  private last: PageCursor | undefined;
+  /** Cursors asked for since the last {@link forget}. */
+  readonly touched = new Set<PageCursor>();
+  readonly shape: StateShape;
+
+  constructor(
+    private readonly source: Source,
+    contract: Contract,
+  ) {
+    this.shape = stateShape(contract);
+  }
+
+  seek(entry: number): void {
+    this.entry = entry;
+    this.last = undefined;
+  }
+
+  forget(): void {
+    this.touched.clear();
+    this.last = undefined;
+  }
+
+  /** A page as it was. */
+  cursor(space: number, page: number): PageCursor {
+    const { last } = this;
+    if (last && last.page === page && last.space === space) return last;
+    const place = page * 256 + space;
+    let cursor = this.cursors.get(place);
+    if (!cursor) {
+      cursor = new PageCursor(this.source, space, page);
+      this.cursors.set(place, cursor);
+    }
+    this.touched.add(cursor);
+    this.last = cursor;
+    return cursor.seek(this.entry);
+  }
+
+  /** Bytes that a space had. */
+  size(space: number): number {
+    // A registers' page is enough for all but modules with hundreds of globals; sizes come first.
+    const registers = this.cursor(REGISTERS, 0);
+    const version = registers.changes;
+    if (this.sizesOf !== version) {
+      this.sizes = spaceSizes(this.shape, registers.bytes);
+      this.sizesOf = version;
+    }
+    return this.sizes[space] ?? 0;
+  }
+
+  /** A copy of a part of a space, which must lie in it. */
+  read(space: number, address: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; ) {
+      const page = Math.floor((address + at) / PAGE_BYTES);
+      const from = address + at - page * PAGE_BYTES;
+      const n = Math.min(PAGE_BYTES - from, length - at);
+      bytes.set(this.cursor(space, page).bytes.subarray(from, from + n), at);
+      at += n;
+    }
+    return bytes;
+  }
+
+  /** The entry at which a page that was asked for becomes another one. */
+  get next(): number {
+    let next = Infinity;
+    for (const cursor of this.touched) next = Math.min(next, cursor.seek(this.entry).next);
+    return next;
+  }
+
+  /** Lets go of cursors, when there are many. */
+  trim(most = 4096): void {
+    if (this.cursors.size > most) {
+      this.cursors.clear();
+      this.forget();
+    }
+  }
+}
+
+/** An entry and the one before it, for expressions. */
+export class TwoMoments implements Past {
+  entry = -1;
+  private readonly now: Moment;
+  private readonly before: Moment;
+
+  constructor(
+    private readonly source: Source,
+    contract: Contract,
+  ) {
+    this.now = new Moment(source, contract);
+    this.before = new Moment(source, contract);
+  }
+
+  /** Moves on, and forgets what was read. */
+  seek(entry: number): void {
+    this.entry = entry;
+    this.now.seek(entry);
+    this.before.seek(Math.max(entry - 1, this.source.first));
+    this.now.forget();
+    this.before.forget();
+  }
+
+  page(space: number, page: number, back: 0 | 1): DataView {
+    return (back ? this.before : this.now).cursor(space, page).view;
+  }
+
+  size(space: number, back: 0 | 1): number {
+    return (back ? this.before : this.now).size(space);
+  }
+
+  /** The next entry at which something that was read is different, or was one entry before. */
+  get next(): number {
+    return Math.min(this.now.next, this.before.next + 1);
+  }
+}
+
+/** The whole state at an entry. */
+export function wholeState(source: Source, contract: Contract, entry: number): GuestState {
+  const moment = new Moment(source, contract);
+  moment.seek(entry);
+  const { shape } = moment;
+  const state: GuestState = Array.from(
+    { length: shape.spaces },
+    (_, space) => new Uint8Array(moment.size(space)),
+  );
+  for (const [space, page] of source.pages()) {
+    const target = state[space];
+    const at = page * PAGE_BYTES;
+    if (!target || at >= target.length) continue;
+    const cursor = new PageCursor(source, space, page).seek(entry);
+    target.set(cursor.bytes.subarray(0, Math.min(PAGE_BYTES, target.length - at)), at);
+  }
+  return state;
+}

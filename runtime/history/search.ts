@@ -1,0 +1,87 @@
+/**
+ * When does an expression hold?
+ *
+ * **Search** goes through time once. After an evaluation it knows which pages were read; until one of them has another
+ * version the value stays, so the entries between are skipped without being looked at.
+ *
+ *     page 7      v17 ........... v31 ....... v40 .........
+ *     evaluated    ^               ^           ^
+ *
+ * **Bisection** is for expressions that turn once: it looks at both ends, and halves.
+ */
+import type { Contract } from '../../contract/contract.js';
+import type { Expression } from './expression/index.js';
+import { TwoMoments } from './past.js';
+import type { Source } from './source.js';
+import type { BisectResult, Interval, Range } from './types.js';
+
+export interface SearchOptions extends Range {
+  /** Called now and then with the entry that is looked at. */
+  onProgress?: (entry: number) => void;
+}
+
+/** Evaluations between two reports of progress. */
+const REPORT = 4096;
+
+export function* search(
+  source: Source,
+  contract: Contract,
+  expression: Expression,
+  { from, to }: Required<Range>,
+  { onProgress }: SearchOptions,
+): IterableIterator<Interval> {
+  const past = new TwoMoments(source, contract);
+  let begin: number | undefined;
+  let evaluated = 0;
+  for (let entry = from; entry <= to; ) {
+    past.seek(entry);
+    const holds = expression.holds(past);
+    if (holds) begin ??= entry;
+    else if (begin !== undefined) {
+      yield { from: begin, to: entry - 1 };
+      begin = undefined;
+    }
+    if (++evaluated % REPORT === 0) onProgress?.(entry);
+    // What it says of the entry itself changes with every entry.
+    entry = expression.usesEntry ? entry + 1 : Math.max(entry + 1, past.next);
+  }
+  if (begin !== undefined) yield { from: begin, to };
+}
+
+export function bisect(
+  source: Source,
+  contract: Contract,
+  expression: Expression,
+  { from, to }: Required<Range>,
+  { onProgress }: SearchOptions,
+): BisectResult {
+  const past = new TwoMoments(source, contract);
+  let evaluated = 0;
+  const holds = (entry: number): boolean => {
+    past.seek(entry);
+    evaluated++;
+    onProgress?.(entry);
+    return expression.holds(past);
+  };
+  return halve(from, to, holds, () => evaluated);
+}
+
+/** The first entry at which `holds` says what it says of the last one, where the ends differ. */
+function halve(
+  from: number,
+  to: number,
+  holds: (entry: number) => boolean,
+  evaluated: () => number,
+): BisectResult {
+  const first = holds(from);
+  const last = from === to ? first : holds(to);
+  if (first === last) return { first, last, evaluated: evaluated() };
+  let low = from;
+  let high = to;
+  while (high - low > 1) {
+    const middle = low + Math.floor((high - low) / 2);
+    if (holds(middle) === last) high = middle;
+    else low = middle;
+  }
+  return { first, last, turn: high, evaluated: evaluated() };
+}

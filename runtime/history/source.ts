@@ -1,0 +1,225 @@
+/**
+ * A history at one moment, page by page: chunks of the store, and behind them what the journal has that is not packed
+ * yet (the tail), as if it were one more chunk.
+ */
+import { type Codec, unseal } from './codec.js';
+import { readContent } from './contents.js';
+import type { EntryRecord, PagePlace } from './entries.js';
+import { decodeEntries } from './entries.js';
+import { type JournalRecord, journalFiles, readJournal } from './journal.js';
+import { type Meta, readMeta } from './meta.js';
+import {
+  CHUNK_KEY,
+  chunkKey,
+  chunkPlace,
+  entryKey,
+  getNumber,
+  LARGEST,
+  type Snapshot,
+  type Store,
+} from './store.js';
+import { PAGE_BYTES, Versions } from './versions.js';
+
+/** Versions of a page, and the first entry of them. */
+export interface Chunk {
+  first: number;
+  versions: Versions;
+  /** Whether its base is what the chunk before it ends with. */
+  tail: boolean;
+}
+
+/** Most recently used values, up to a limit of weight. */
+class Recent<K, V> {
+  private readonly map = new Map<K, { value: V; weight: number }>();
+  private total = 0;
+
+  constructor(private readonly limit: number) {}
+
+  get(key: K): V | undefined {
+    const found = this.map.get(key);
+    if (!found) return undefined;
+    this.map.delete(key);
+    this.map.set(key, found);
+    return found.value;
+  }
+
+  set(key: K, value: V, weight: number): void {
+    this.map.set(key, { value, weight });
+    this.total += weight;
+    for (const [oldest, { weight: w }] of this.map) {
+      if (this.total <= this.limit || oldest === key) return;
+      this.map.delete(oldest);
+      this.total -= w;
+    }
+  }
+}
+
+const CHUNKS = 32 * 2 ** 20;
+const CONTENTS = 16 * 2 ** 20;
+const PIECES = 64;
+
+export class Source {
+  readonly meta: Meta;
+  /** The first and the last entry. */
+  readonly first: number;
+  readonly last: number;
+  /** Bytes of the journal that are not packed. */
+  unpacked = 0;
+  private readonly snapshot: Snapshot;
+  private readonly tail = new Map<number, Chunk>();
+  private readonly tailEntries: EntryRecord[] = [];
+  private readonly chunks = new Recent<string, Chunk>(CHUNKS);
+  private readonly contents = new Recent<string, Uint8Array>(CONTENTS);
+  private readonly pieces = new Recent<number, EntryRecord[]>(PIECES);
+
+  constructor(
+    store: Store,
+    private readonly codec: Codec,
+    directory: string,
+  ) {
+    // A file of the journal that goes away in between has been packed: look again.
+    for (let attempt = 0; ; attempt++) {
+      this.snapshot = store.snapshot();
+      try {
+        this.meta = readMeta(this.snapshot, directory);
+        this.readTail(directory, this.meta.next);
+        break;
+      } catch (error) {
+        this.snapshot.done();
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt > 100) throw error;
+        this.tail.clear();
+        this.tailEntries.length = 0;
+        this.unpacked = 0;
+      }
+    }
+    this.first = this.meta.first;
+    this.last = this.meta.next + this.tailEntries.length - 1;
+  }
+
+  /** Bytes of all pages of all entries, whole. */
+  get raw(): number {
+    return this.meta.raw + this.tailEntries.reduce((sum, { pages }) => sum + pages.length * PAGE_BYTES, 0);
+  }
+
+  done(): void {
+    this.snapshot.done();
+  }
+
+  private readTail(directory: string, next: number): void {
+    let expected = next;
+    const files = journalFiles(directory);
+    files.forEach(({ path }, i) => {
+      // All of it is packed.
+      if (files[i + 1] && files[i + 1]!.first <= next) return;
+      for (const record of readJournal(path).records) {
+        if (record.entry !== expected) continue;
+        this.addTail(record);
+        expected++;
+      }
+    });
+  }
+
+  private addTail({ entry, note, pages, size }: JournalRecord): void {
+    let bytes = 0;
+    const changed = new Map<number, PagePlace>();
+    for (const { space, page, runs, data } of pages) {
+      const place = page * 256 + space;
+      changed.set(place, [space, page]);
+      bytes += data.length;
+      const chunk = this.tail.get(place) ?? { first: entry, versions: new Versions(), tail: true };
+      this.tail.set(place, chunk);
+      chunk.versions.appendRuns(entry, runs, data);
+    }
+    this.tailEntries.push({ note, bytes, pages: [...changed.values()] });
+    this.unpacked += size;
+  }
+
+  /** The page of a content's name. */
+  readonly content = (hash: Uint8Array): Uint8Array => {
+    const name = Buffer.from(hash.buffer, hash.byteOffset, hash.length).toString('latin1');
+    let page = this.contents.get(name);
+    if (!page) {
+      page = readContent(
+        this.snapshot,
+        this.codec,
+        hash,
+        () => `the page ${Buffer.from(hash).toString('hex')}`,
+      );
+      this.contents.set(name, page, PAGE_BYTES + 128);
+    }
+    return page;
+  };
+
+  /** The last chunk of a page that begins at `entry` or before. */
+  chunkAt(space: number, page: number, entry: number): Chunk | undefined {
+    const tail = this.tail.get(page * 256 + space);
+    if (tail && tail.first <= entry) return tail;
+    return this.packedAt(space, page, entry);
+  }
+
+  packedAt(space: number, page: number, entry: number): Chunk | undefined {
+    const pair = this.snapshot.atMost('chunks', chunkKey(space, page, Math.min(entry, LARGEST)));
+    if (!pair || pair.key.length !== CHUNK_KEY) return undefined;
+    const place = chunkPlace(pair.key);
+    if (place.space !== space || place.page !== page) return undefined;
+    const name = `${space}:${page}:${place.first}`;
+    let chunk = this.chunks.get(name);
+    if (!chunk) {
+      const bytes = unseal(
+        this.codec,
+        pair.key,
+        pair.value,
+        () => `what page ${page} of ${spaceName(space)} was from checkpoint ${place.first} on`,
+      );
+      chunk = { first: place.first, versions: Versions.decode(place.first, bytes), tail: false };
+      this.chunks.set(name, chunk, bytes.length + 8 * chunk.versions.count + 256);
+    }
+    return chunk;
+  }
+
+  /** The first entry of the chunk behind one that begins at `first` (-1: of the first chunk); Infinity for none. */
+  firstAfter(space: number, page: number, first: number): number {
+    const tail = this.tail.get(page * 256 + space);
+    for (const key of this.snapshot.keys('chunks', chunkKey(space, page, first + 1))) {
+      const place = chunkPlace(key);
+      if (place.space === space && place.page === page) return place.first;
+      break;
+    }
+    return tail && tail.first > first ? tail.first : Infinity;
+  }
+
+  /** All pages that were ever anything but zeros, in order. */
+  pages(): PagePlace[] {
+    const found = new Map<number, PagePlace>();
+    for (let key = new Uint8Array(1); ; ) {
+      let place: { space: number; page: number } | undefined;
+      for (const next of this.snapshot.keys('chunks', key)) {
+        place = chunkPlace(next);
+        break;
+      }
+      if (!place) break;
+      found.set(place.page * 256 + place.space, [place.space, place.page]);
+      key = chunkKey(place.space, place.page, LARGEST) as Uint8Array<ArrayBuffer>;
+      // The key itself is no chunk's.
+    }
+    for (const place of this.tail.keys()) found.set(place, [place % 256, Math.floor(place / 256)]);
+    return [...found.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  }
+
+  entry(number: number): EntryRecord {
+    const { next } = this.meta;
+    if (number >= next) return this.tailEntries[number - next]!;
+    const pair = this.snapshot.atMost('entries', entryKey(number))!;
+    const first = getNumber(pair.key, 0);
+    let records = this.pieces.get(first);
+    if (!records) {
+      records = decodeEntries(this.codec, pair.key, pair.value);
+      this.pieces.set(first, records, 1);
+    }
+    return records[number - first]!;
+  }
+}
+
+function spaceName(space: number): string {
+  return space === 0 ? 'the registers' : space === 1 ? "the host's state" : `memory or table ${space - 2}`;
+}

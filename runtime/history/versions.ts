@@ -1,0 +1,200 @@
+/**
+ * The versions of one page, one after the other: what a **chunk** of the store holds, and what is not packed yet.
+ *
+ * A page's versions are cut into chunks of at most {@link MOST_VERSIONS} versions. A chunk can be read without any
+ * other: it names the content that the page had before its first version (its base), and says of each version what
+ * became different.
+ *
+ *     base ── version 17 ── version 18 ── version 25 ──
+ *             [12..16) = …   [12..16) = …  content #3f2a…
+ *
+ * Encoded, in columns, so that what is alike stands together and compresses well:
+ *
+ *     varint        count of versions, bytes of `ops`, bytes of `data`
+ *     base          0: zeros. 1: the name of a content (20 bytes)
+ *     varints       entries: the distance of each from the one before; of the first, from the key's
+ *     ops           of each version: 0: its content is named in `data`; 1: zeros; else runs + 1, and then of each
+ *                   run: bytes from the end of the run before, bytes of the run; both in words of 4
+ *     data          bytes of the runs, and names
+ *
+ * A version that replaces most of the page names a content, where that one is known already: pages that come back, at
+ * this place or another, are kept once. Two versions may have the same entry; they apply one after the other.
+ */
+import { ByteReader, ByteWriter } from './bytes.js';
+import { HASH_BYTES } from './codec.js';
+
+export const PAGE_BYTES = 4096;
+
+/** Versions of a chunk, and bytes of its runs: what it costs at most to reach a version from its base. */
+export const MOST_VERSIONS = 2048;
+export const MOST_DATA = 96 * 1024;
+
+const CONTENT = 0;
+const ZEROS = 1;
+
+/** Gives the page of a content's name. */
+export type ContentReader = (hash: Uint8Array) => Uint8Array;
+
+export class Versions {
+  /** The name of the content before the first version; undefined: zeros. */
+  base: Uint8Array | undefined;
+  /** Entry of each version. */
+  entries: number[] = [];
+  readonly ops = new ByteWriter(32);
+  readonly data = new ByteWriter(64);
+
+  get count(): number {
+    return this.entries.length;
+  }
+
+  get full(): boolean {
+    return this.count >= MOST_VERSIONS || this.data.length >= MOST_DATA;
+  }
+
+  /**
+   * Appends a version of runs, as the journal has them.
+   * @param runs of each run: offset in the page << 16 | bytes, in order; multiples of 4
+   */
+  appendRuns(entry: number, runs: Uint32Array, data: Uint8Array): void {
+    this.entries.push(entry);
+    this.ops.varint(runs.length + 1);
+    let at = 0;
+    for (const run of runs) {
+      const offset = run >>> 16;
+      const length = run & 0xffff;
+      this.ops.varint((offset - at) >> 2);
+      this.ops.varint(length >> 2);
+      at = offset + length;
+    }
+    this.data.append(data);
+  }
+
+  /** Appends a version that is a whole content, or zeros. */
+  appendContent(entry: number, hash: Uint8Array | undefined): void {
+    this.entries.push(entry);
+    this.ops.varint(hash ? CONTENT : ZEROS);
+    if (hash) this.data.append(hash);
+  }
+
+  /** Names of all contents that are referred to, as often as they are. */
+  contents(): Uint8Array[] {
+    const names = this.base ? [this.base] : [];
+    const ops = new ByteReader(this.ops.done());
+    let at = 0;
+    for (let i = 0; i < this.count; i++) {
+      const code = ops.varint();
+      if (code === CONTENT) {
+        names.push(this.data.bytes.slice(at, at + HASH_BYTES));
+        at += HASH_BYTES;
+      }
+      for (let run = 1; run < code; run++) {
+        ops.varint();
+        at += ops.varint() * 4;
+      }
+    }
+    return names;
+  }
+
+  encode(first: number): Uint8Array {
+    const w = new ByteWriter(64 + this.count * 2 + this.ops.length + this.data.length);
+    w.varint(this.count);
+    w.varint(this.ops.length);
+    w.varint(this.data.length);
+    w.byte(this.base ? 1 : 0);
+    if (this.base) w.append(this.base);
+    let before = first;
+    for (const entry of this.entries) {
+      w.varint(entry - before);
+      before = entry;
+    }
+    w.append(this.ops.done());
+    w.append(this.data.done());
+    return w.done();
+  }
+
+  /** @throws RangeError for bytes that are none */
+  static decode(first: number, bytes: Uint8Array): Versions {
+    const r = new ByteReader(bytes);
+    const versions = new Versions();
+    const count = r.varint();
+    const opsLength = r.varint();
+    const dataLength = r.varint();
+    if (r.byte()) versions.base = r.take(HASH_BYTES);
+    let entry = first;
+    const entries = new Array<number>(count);
+    for (let i = 0; i < count; i++) {
+      entry += r.varint();
+      entries[i] = entry;
+    }
+    versions.entries = entries;
+    versions.ops.bytes = r.take(opsLength);
+    versions.ops.length = opsLength;
+    versions.data.bytes = r.take(dataLength);
+    versions.data.length = dataLength;
+    return versions;
+  }
+}
+
+/** Walks the versions of a chunk, and brings a page along. */
+export class VersionWalk {
+  /** Versions that have been applied. */
+  applied = 0;
+  private opsAt = 0;
+  private dataAt = 0;
+
+  constructor(
+    readonly versions: Versions,
+    private readonly content: ContentReader,
+  ) {}
+
+  /** The entry of the next version; Infinity after the last one. */
+  get next(): number {
+    const { entries } = this.versions;
+    return this.applied < entries.length ? entries[this.applied]! : Infinity;
+  }
+
+  /** Applies the next version to `page`. */
+  step(page: Uint8Array): void {
+    const ops = this.versions.ops.bytes;
+    const data = this.versions.data.bytes;
+    let at = this.opsAt;
+    let from = this.dataAt;
+    const varint = (): number => {
+      const byte = ops[at++]!;
+      if (byte < 128) return byte;
+      return (byte & 127) + varint() * 128;
+    };
+    const code = varint();
+    if (code === CONTENT) {
+      page.set(this.content(data.subarray(from, from + HASH_BYTES)));
+      from += HASH_BYTES;
+    } else if (code === ZEROS) {
+      page.fill(0);
+    } else {
+      let to = 0;
+      for (let run = 1; run < code; run++) {
+        to += varint() * 4;
+        const length = varint() * 4;
+        // A copy of a few bytes is not worth a call.
+        if (length <= 32) for (let i = 0; i < length; i++) page[to + i] = data[from + i]!;
+        else page.set(data.subarray(from, from + length), to);
+        to += length;
+        from += length;
+      }
+    }
+    this.opsAt = at;
+    this.dataAt = from;
+    this.applied++;
+  }
+
+  /** Applies all versions up to and with `entry`. */
+  seek(page: Uint8Array, entry: number): void {
+    while (this.next <= entry) this.step(page);
+  }
+
+  /** Makes `page` what the versions start from. */
+  static base(versions: Versions, page: Uint8Array, content: ContentReader): void {
+    if (versions.base) page.set(content(versions.base));
+    else page.fill(0);
+  }
+}
