@@ -5,8 +5,10 @@ import { makeStore } from './open.js';
 import { Packer, type PackOptions } from './pack.js';
 import { progress } from './progress.js';
 
-const { directory, buffer, options } = workerData as {
+const { directory, from, buffer, options } = workerData as {
   directory: string;
+  /** The recorder's first entry: what the journal has from before does not count as its lag. */
+  from: number;
   buffer: SharedArrayBuffer;
   options: PackOptions;
 };
@@ -26,7 +28,7 @@ try {
   /** A full disk may get room again: the journal keeps what is not packed meanwhile. */
   const pack = async (ending: boolean): Promise<number> => {
     try {
-      const bytes = await packer.packJournal();
+      const bytes = await packer.packJournal(from);
       shared.trouble('');
       return bytes;
     } catch (error) {

@@ -100,13 +100,13 @@ export class Packer {
   }
 
   /**
-   * Packs what the journal has, at most `batches` batches, and deletes files that are packed.
-   * @returns bytes of records packed; 0 when there was nothing
+   * Packs what the journal has, and deletes files that are packed.
+   * @returns bytes of the records packed, without entries before `from`
    * @throws ERR_BELAY_HISTORY_FULL, ERR_BELAY_HISTORY_DAMAGED
    */
-  async packJournal(batches = Infinity): Promise<number> {
+  async packJournal(from = 0): Promise<number> {
     let bytes = 0;
-    for (let batch = 0; batch < batches; batch++) {
+    for (;;) {
       const files = journalFiles(this.directory);
       let at = files.findIndex(({ path }) => path === this.file?.path);
       if (at < 0) {
@@ -118,7 +118,7 @@ export class Packer {
       const fresh = part.records.filter(({ entry }) => entry >= this.meta.next);
       if (fresh.length > 0) {
         this.pack(fresh);
-        for (const { size } of fresh) bytes += size;
+        for (const { entry, size } of fresh) if (entry >= from) bytes += size;
       }
       this.file.offset = part.end;
       if (part.records.length > 0) continue;

@@ -162,6 +162,8 @@ export class Recorder implements AsyncDisposable {
   private readonly ended: Promise<void>;
   private readonly progress: Progress = progress();
   private next: number;
+  /** This recorder's first entry. */
+  private readonly from: number;
   private written = 0;
   private skipped = 0;
   /** Checkpoints that were left out since the last entry. */
@@ -183,6 +185,7 @@ export class Recorder implements AsyncDisposable {
   ) {
     const source = new Source(store, codec, directory);
     this.next = source.last + 1;
+    this.from = this.next;
     const last = source.last < source.first ? undefined : wholeState(source, guest.contract, source.last);
     source.done();
     this.capture = new Capture(guest.state, last);
@@ -194,7 +197,12 @@ export class Recorder implements AsyncDisposable {
     } else {
       const { cache, retention } = options;
       this.worker = new Worker(new URL('./pack-worker.js', import.meta.url), {
-        workerData: { directory, buffer: this.progress.buffer, options: { cache, retention } },
+        workerData: {
+          directory,
+          from: this.from,
+          buffer: this.progress.buffer,
+          options: { cache, retention },
+        },
       });
       this.worker.unref();
       this.ended = new Promise((done, fail) => {
@@ -311,7 +319,7 @@ export class Recorder implements AsyncDisposable {
 
   private async packHere(): Promise<void> {
     try {
-      this.progress.packed(await this.packer!.packJournal());
+      this.progress.packed(await this.packer!.packJournal(this.from));
     } catch (error) {
       this.options.onError?.(error as Error);
     } finally {
@@ -340,7 +348,7 @@ export class Recorder implements AsyncDisposable {
   async flush(): Promise<void> {
     if (this.packer) {
       await this.packing;
-      this.progress.packed(await this.packer.packJournal());
+      this.progress.packed(await this.packer.packJournal(this.from));
       return;
     }
     this.progress.hurry();
