@@ -40,6 +40,8 @@ export type BelayErrorCode =
   | 'ERR_BELAY_ORACLE'
   /** WASI: the program asked for something that cannot be undone, or could not be started. */
   | 'ERR_BELAY_WASI'
+  /** A guest's state cannot be saved or loaded; the message says what stands in the way. */
+  | 'ERR_BELAY_STATE'
   /** A history cannot be opened, recorded or asked for that; the message says why. */
   | 'ERR_BELAY_HISTORY'
   /** A history of another version, or something else in its place. */

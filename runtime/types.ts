@@ -14,6 +14,15 @@ export interface Companion {
   checkpoint(): void;
   /** Called by {@link Guest.rollback}, after the guest's own. */
   rollback(): void;
+  /**
+   * What is kept, as data that MessagePack can say (maps, arrays, strings, Uint8Array, numbers, booleans, null).
+   * @throws ERR_BELAY_STATE where it cannot be said.
+   */
+  save?(): unknown;
+  /** Makes what save() returned the state. @throws ERR_BELAY_STATE for what it does not know. */
+  load?(saved: unknown): void;
+  /** False: nothing has changed since the last checkpoint, so that save() need not be called. */
+  readonly changed?: boolean;
 }
 
 export interface GuestStats {
