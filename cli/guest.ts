@@ -65,6 +65,8 @@ export function addGuestOptions(command: Command): Command {
 export interface Prepared {
   name: string;
   module: WebAssembly.Module;
+  /** The same as bytes: what a history keeps. */
+  wasm: Uint8Array;
   /** Whether it was instrumented before. */
   instrumented: boolean;
   options: Pick<LoadOptions, 'mechanism'> & { policy?: NamedPolicy };
@@ -93,13 +95,13 @@ export async function prepareModule(
   const given = await compile(bytes, name);
   checkGiven(given);
   if (WebAssembly.Module.customSections(given, SECTION).length > 0) {
-    return { name, module: checkFlags(given, flags, name), instrumented: true, options: guestOptions(flags) };
+    const module = checkFlags(given, flags, name);
+    return { name, module, wasm: bytes, instrumented: true, options: guestOptions(flags) };
   }
   const chosen = flags.mechanism === 'auto' ? await choose(bytes, flags) : { flags };
-  const module = await instrumentModule(bytes, chosen.flags, name);
   return {
     name,
-    module,
+    ...(await instrumentModule(bytes, chosen.flags, name)),
     instrumented: false,
     options: guestOptions(chosen.flags),
     ...('why' in chosen && { why: chosen.why }),
@@ -142,7 +144,7 @@ async function instrumentModule(
   bytes: Uint8Array,
   flags: GuestFlags,
   name: string,
-): Promise<WebAssembly.Module> {
+): Promise<Pick<Prepared, 'wasm' | 'module'>> {
   const options = instrumentOptions({
     ...(flags.mechanism && { mechanism: flags.mechanism as MechanismName }),
     ...(flags.region !== undefined && { region: flags.region }),
@@ -158,7 +160,7 @@ async function instrumentModule(
       cache: flags.cache !== false,
       ...(progress.onProgress && { onProgress: progress.onProgress }),
     });
-    return await compile(wasm, `${name}, instrumented,`);
+    return { wasm, module: await compile(wasm, `${name}, instrumented,`) };
   } finally {
     progress.stop();
   }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `belay` command: reads the command line and hands over; the verbs are in files of their own. */
 import { Command, CommanderError } from 'commander';
+import { bakeCommand } from './bake.js';
 import { EXIT, errorLine, exitCode, oneLine, usageError } from './errors.js';
 import { inspectCommand } from './inspect.js';
 import { instrumentCommand } from './instrument.js';
@@ -43,6 +44,7 @@ function createProgram(): Command {
   serveCommand(program);
   runCommands(program);
   replayCommand(program);
+  bakeCommand(program);
   return program;
 }
 
@@ -72,7 +74,7 @@ function fail(error: unknown): number {
   return exitCode(error);
 }
 
-const VERBS = ['instrument', 'inspect', 'serve', 'run', 'trace', 'replay'];
+const VERBS = ['instrument', 'inspect', 'serve', 'run', 'trace', 'replay', 'bake'];
 
 /** What commander says, in our form: what is wrong, perhaps what was meant, and where to look. */
 function usageMessage(error: CommanderError, args: readonly string[]): string {

@@ -6,7 +6,7 @@ import { BelayError } from '../contract/errors.js';
 import type { Loaded } from '../runtime/service/load.js';
 import type { GuestRequest, Outcome } from '../runtime/service/types.js';
 import type { PolicyMaker } from '../runtime/speculation/types.js';
-import type { Guest } from '../runtime/types.js';
+import type { EpochInfo, Guest } from '../runtime/types.js';
 import { usageError } from './errors.js';
 import {
   addGuestOptions,
@@ -17,6 +17,7 @@ import {
   prepareModule,
 } from './guest.js';
 import { aboutInput } from './instrument.js';
+import { addKeepOptions, type KeepFlags, keepOptions } from './keep.js';
 import { startProgress } from './progress.js';
 import { inputName, readInput } from './read.js';
 import { table } from './report.js';
@@ -44,7 +45,7 @@ Examples:
   $ belay replay notes.trace --policy all
 `;
 
-interface Flags extends GuestFlags {
+interface Flags extends GuestFlags, KeepFlags {
   requests?: string;
   invoke?: string;
   repeat: number;
@@ -76,6 +77,7 @@ export function runCommands(program: Command): void {
       .option('--json', 'print results as JSON')
       .option('--deadline <ms>', 'undo what runs longer; 0 for never', parseCount, 0)
       .option('--max-steps <n>', 'undo what takes more calls and loop turns', parsePositive);
+    if (command === run) addKeepOptions(command);
     addGuestOptions(command)
       .addHelpText('after', MODES + examples)
       .action((input: string, args: string[], flags: Flags) =>
@@ -145,7 +147,7 @@ async function execute(input: string, args: string[], flags: Flags, recording?: 
 
 /** A command once, or requests. */
 async function runProgram(
-  { module, name, options }: Prepared,
+  { module, wasm, name, options }: Prepared,
   args: string[],
   flags: Flags,
   recording?: Recording,
@@ -160,6 +162,7 @@ async function runProgram(
     ...options,
     ...(recording && { policy: recording(() => guest) }),
   });
+  const kept = await (await import('../runtime/service/keep.js')).keep(guest, keepOptions(flags, wasm));
   if (flags.requests === undefined) {
     if (typeof guest.exports._start !== 'function') {
       throw new BelayError(
@@ -168,11 +171,13 @@ async function runProgram(
       );
     }
     wasi.setStdin(process.stdin.isTTY ? '' : readFileSync(0));
-    const failed = attempt(guest, flags, () => wasi.start(guest));
+    const failed = attempt(guest, flags, () => wasi.start(guest), { kind: '_start' });
+    if (kept.recorder && !failed.error) guest.checkpoint();
     if (!failed.error) {
       process.stdout.write(wasi.takeStdout());
       process.stderr.write(wasi.takeStderr());
     }
+    await kept.close();
     if (failed.error) throw trapped(failed.error);
     return { ...account(guest, {}), exitCode: failed.value ?? 0 };
   }
@@ -181,6 +186,7 @@ async function runProgram(
     ...(flags.deadline > 0 && { deadline: flags.deadline }),
     ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
     env: { ...flags.env },
+    ...kept.runner,
   });
   const requests = parseRequests(readInput(flags.requests).toString());
   if (requests.length === 0) throw usageError(`${inputName(flags.requests)} holds no request`);
@@ -195,6 +201,7 @@ async function runProgram(
     return { ...account(guest, { ...result }), exitCode: 0 };
   } finally {
     progress.stop();
+    await kept.close();
   }
 }
 
@@ -207,7 +214,7 @@ function answer({ method, target }: GuestRequest, { response, failure }: Outcome
 
 /** An exported function, again and again. */
 async function invoke(
-  { module, options }: Prepared,
+  { module, wasm, options }: Prepared,
   args: string[],
   flags: Flags,
   recording?: Recording,
@@ -223,6 +230,7 @@ async function invoke(
     ...(recording && { policy: recording(() => guest) }),
   });
   wasi.initialize(guest);
+  const kept = await (await import('../runtime/service/keep.js')).keep(guest, keepOptions(flags, wasm));
   const fn = guest.exports[flags.invoke!];
   if (typeof fn !== 'function') {
     const names = Object.entries(guest.exports).filter(([, value]) => typeof value === 'function');
@@ -235,13 +243,20 @@ async function invoke(
   let value: unknown;
   const begin = performance.now();
   for (let n = 0; n < flags.repeat; n++) {
-    const result = attempt(guest, flags, () => (fn as (...a: unknown[]) => unknown)(...values));
+    const result = attempt(guest, flags, () => (fn as (...a: unknown[]) => unknown)(...values), {
+      kind: flags.invoke!,
+      request: n + 1,
+    });
     if (result.error) failures++;
     value = result.error ? result.error.message : result.value;
-    if (n === 0 && flags.repeat === 1 && result.error) throw trapped(result.error);
+    if (n === 0 && flags.repeat === 1 && result.error) {
+      await kept.close();
+      throw trapped(result.error);
+    }
   }
   const milliseconds = performance.now() - begin;
-  if (recording) guest.checkpoint();
+  if (recording || kept.recorder) guest.checkpoint();
+  await kept.close();
   const result = String(value);
   if (!flags.json && !recording) process.stdout.write(`${result}\n`);
   return {
@@ -257,13 +272,13 @@ function parseValue(text: string): number | bigint {
   return value;
 }
 
-function attempt<T>(guest: Guest, flags: Flags, fn: () => T): { value?: T; error?: Error } {
+function attempt<T>(guest: Guest, flags: Flags, fn: () => T, info?: EpochInfo): { value?: T; error?: Error } {
   const { deadline, maxSteps: steps } = flags;
   if (deadline > 0 || steps !== undefined) {
     guest.limit({ ...(deadline > 0 && { deadline }), ...(steps !== undefined && { steps }) });
   }
   try {
-    return { value: guest.attempt(fn) };
+    return { value: guest.attempt(fn, info) };
   } catch (error) {
     return { error: error as Error };
   }

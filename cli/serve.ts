@@ -13,6 +13,7 @@ import {
   prepareModule,
 } from './guest.js';
 import { aboutInput } from './instrument.js';
+import { addKeepOptions, type KeepFlags, keepOptions } from './keep.js';
 import { parseSize } from './options.js';
 import { inputName } from './read.js';
 
@@ -29,7 +30,7 @@ Examples:
   $ curl -i http://127.0.0.1:8080/
 `;
 
-interface Flags extends GuestFlags {
+interface Flags extends GuestFlags, KeepFlags {
   port: number;
   host: string;
   rollback?: 'on-failure' | 'always';
@@ -93,7 +94,7 @@ export function serveCommand(program: Command): void {
     .option('--keep-alive <ms>', 'for an idle connection (default: 5000)', parsePositive)
     .option('--max-connections <n>', 'more are closed at once (default: 1024)', parsePositive)
     .option('--grace <ms>', 'for requests to finish at the end (default: 30000)', parseCount);
-  addGuestOptions(command)
+  addKeepOptions(addGuestOptions(command))
     .option(
       '--metrics-port <number>',
       'serve /metrics (Prometheus) and /health there; 0 for any port',
@@ -128,6 +129,7 @@ async function run(input: string, flags: Flags, command: Command): Promise<void>
   try {
     const {
       module,
+      wasm,
       instrumented,
       options: guest,
       why,
@@ -146,6 +148,7 @@ async function run(input: string, flags: Flags, command: Command): Promise<void>
     if (instrumented && command.getOptionValueSource('deadline') === 'default') delete options.deadline;
     const service = await serve(module, {
       ...options,
+      ...keepOptions(flags, wasm),
       args: [basename(name)],
       log,
       onBroken(error) {
@@ -182,7 +185,9 @@ function realFiles(who: string): Error {
 
 /** The flags that the service takes as they are, those not given left out. */
 function serveOptions({ dir: dirs, ...flags }: Flags, guest: Prepared['options']): ServeOptions {
-  const { region: _, layout: _l, cache: _c, typical: _t, logLevel: _v, logFormat: _f, ...rest } = flags;
+  const { region: _, layout: _l, cache: _c, typical: _t, logLevel: _v, logFormat: _f, ...more } = flags;
+  // Said by keepOptions().
+  const { record: _r, recordEvery: _e, recordLag: _g, keep: _k, restore: _s, ...rest } = more;
   const all = { ...rest, dirs, ...guest };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }

@@ -11,19 +11,27 @@ import type { Contract } from '../../contract/contract.js';
 import { type GuestState, HOST, memorySpace, REGISTERS } from '../guest/state.js';
 import { check, type Damage } from './check.js';
 import { type Codec, loadCodec } from './codec.js';
-import { type DiffOptions, diff } from './diff.js';
-import { entryOf } from './entries.js';
+import { changedPages, type DiffOptions, diff } from './diff.js';
+import { entryOf, type PagePlace } from './entries.js';
 import { historyError } from './errors.js';
 import { compile, type Expression, namesOf } from './expression/index.js';
 import { HISTORY_VERSION, readIdentity } from './meta.js';
 import { openStore } from './open.js';
 import { Packer } from './pack.js';
-import { Moment, wholeState } from './past.js';
+import { type Caller, Moment, wholeState } from './past.js';
+import { type CallResult, Replica, type ReplicaOptions } from './replica.js';
 import { bisect, type SearchOptions, search } from './search.js';
 import { Source } from './source.js';
 import type { Store } from './store.js';
 import type { BisectResult, ChangedRange, Entry, HistoryInfo, Interval, Range, Write } from './types.js';
 import { writes } from './writes.js';
+
+export interface CallOptions {
+  /** The entry; default: the last. */
+  at?: number;
+  /** What the function can read from its standard input. */
+  stdin?: Uint8Array | string;
+}
 
 /** Opens the history of a directory, to read it; somebody else may be recording into it. */
 export async function openHistory(directory: string): Promise<History> {
@@ -44,6 +52,7 @@ export class History implements AsyncDisposable {
   readonly module: Uint8Array | undefined;
   private source: Source;
   private names: ReturnType<typeof namesOf> | undefined;
+  private replica: Replica | undefined;
 
   /** @see openHistory */
   constructor(
@@ -171,16 +180,24 @@ export class History implements AsyncDisposable {
 
   /** The registers (runtime/guest/state.ts) at an entry. */
   registers(entry: number): Uint8Array {
-    const moment = new Moment(this.source, this.contract);
-    moment.seek(this.checked(entry));
-    return moment.read(REGISTERS, 0, moment.shape.length);
+    return this.space(entry, REGISTERS);
   }
 
   /** The host's state at an entry, as companions saved it. */
   host(entry: number): Uint8Array {
+    return this.space(entry, HOST);
+  }
+
+  /** A whole space (runtime/guest/state.ts) at an entry. */
+  space(entry: number, space: number): Uint8Array {
     const moment = new Moment(this.source, this.contract);
     moment.seek(this.checked(entry));
-    return moment.read(HOST, 0, moment.size(HOST));
+    return moment.read(space, 0, moment.size(space));
+  }
+
+  /** Pages (space and number) that may differ between two entries, in order. */
+  changed(from: number, to: number): PagePlace[] {
+    return changedPages(this.source, this.checked(from), this.checked(to));
   }
 
   /** Bytes that a memory had. */
@@ -227,7 +244,14 @@ export class History implements AsyncDisposable {
    * @throws ERR_BELAY_EXPRESSION
    */
   search(expression: string | Expression, options: SearchOptions = {}): IterableIterator<Interval> {
-    return search(this.source, this.contract, this.compiled(expression), this.range(options), options);
+    return search(
+      this.source,
+      this.contract,
+      this.compiled(expression),
+      this.range(options),
+      options,
+      this.caller,
+    );
   }
 
   /**
@@ -236,7 +260,43 @@ export class History implements AsyncDisposable {
    * @throws ERR_BELAY_EXPRESSION
    */
   bisect(expression: string | Expression, options: SearchOptions = {}): BisectResult {
-    return bisect(this.source, this.contract, this.compiled(expression), this.range(options), options);
+    return bisect(
+      this.source,
+      this.contract,
+      this.compiled(expression),
+      this.range(options),
+      options,
+      this.caller,
+    );
+  }
+
+  /**
+   * Makes ready to call functions of the guest in the past: by {@link call}, and by `call(...)` in expressions.
+   * @throws ERR_BELAY_HISTORY where the module was not recorded, and what instantiating it throws
+   */
+  async prepareCalls(options: ReplicaOptions = {}): Promise<void> {
+    this.replica ??= await Replica.open(this, options);
+  }
+
+  /**
+   * Calls an exported function of the guest on the state of an entry, and undoes what it did. {@link prepareCalls} comes
+   * first.
+   * @throws ERR_BELAY_OPTION where there is no such function, ERR_BELAY_HISTORY
+   */
+  call(name: string, args: readonly unknown[] = [], options: CallOptions = {}): CallResult {
+    if (!this.replica) {
+      throw historyError('ERR_BELAY_HISTORY', 'await prepareCalls() before functions are called in the past');
+    }
+    const { at = this.last, stdin = '' } = options;
+    return this.replica.seek(this.checked(at)).call(name, args, stdin);
+  }
+
+  private get caller(): Caller | undefined {
+    if (!this.replica) return undefined;
+    return (at, name, args) => {
+      const { value } = this.call(name, args, { at });
+      return typeof value === 'number' || typeof value === 'bigint' ? value : undefined;
+    };
   }
 
   private compiled(expression: string | Expression): Expression {
@@ -284,6 +344,7 @@ export class History implements AsyncDisposable {
   /** Lets the files go. */
   async close(): Promise<void> {
     this.source.done();
+    this.replica?.[Symbol.dispose]();
     await this.store.close();
   }
 

@@ -2,7 +2,9 @@
 export type { Damage } from './check.js';
 export type { DiffOptions } from './diff.js';
 export type { Expression } from './expression/index.js';
-export { History, openHistory } from './history.js';
+export { type CallOptions, History, openHistory } from './history.js';
 export { createHistory, HistoryStore, Recorder, type RecorderStats, type RecordOptions } from './recorder.js';
+export { type CallResult, Replica, type ReplicaOptions } from './replica.js';
+export { type Checkpoint, readCheckpoint, restoreFrom } from './restore.js';
 export type { SearchOptions } from './search.js';
 export * from './types.js';

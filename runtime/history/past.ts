@@ -90,27 +90,55 @@ export class Moment {
   }
 }
 
+/** Calls a function of the guest on the state of an entry; undefined where it trapped. */
+export type Caller = (
+  entry: number,
+  name: string,
+  args: readonly (number | bigint)[],
+) => number | bigint | undefined;
+
 /** An entry and the one before it, for expressions. */
 export class TwoMoments implements Past {
   entry = -1;
+  readonly call?: (
+    name: string,
+    args: readonly (number | bigint)[],
+    back: 0 | 1,
+  ) => number | bigint | undefined;
   private readonly now: Moment;
   private readonly before: Moment;
+  /** Whether a function was called, which may have read anything; of the entry before, too. */
+  private called = false;
+  private calledBefore = false;
 
   constructor(
     private readonly source: Source,
     contract: Contract,
+    caller?: Caller,
   ) {
     this.now = new Moment(source, contract);
     this.before = new Moment(source, contract);
+    if (!caller) return;
+    this.call = (name, args, back) => {
+      this.called = true;
+      if (back) this.calledBefore = true;
+      return caller(back ? this.entryBefore : this.entry, name, args);
+    };
+  }
+
+  private get entryBefore(): number {
+    return Math.max(this.entry - 1, this.source.first);
   }
 
   /** Moves on, and forgets what was read. */
   seek(entry: number): void {
     this.entry = entry;
     this.now.seek(entry);
-    this.before.seek(Math.max(entry - 1, this.source.first));
+    this.before.seek(this.entryBefore);
     this.now.forget();
     this.before.forget();
+    this.called = false;
+    this.calledBefore = false;
   }
 
   page(space: number, page: number, back: 0 | 1): DataView {
@@ -123,7 +151,12 @@ export class TwoMoments implements Past {
 
   /** The next entry at which something that was read is different, or was one entry before. */
   get next(): number {
-    return Math.min(this.now.next, this.before.next + 1);
+    if (!this.called) return Math.min(this.now.next, this.before.next + 1);
+    let next = this.entry + 1;
+    // An entry that changed nothing gives what the one before it gave.
+    if (!this.calledBefore)
+      while (next <= this.source.last && this.source.entry(next).pages.length === 0) next++;
+    return next;
   }
 }
 

@@ -11,7 +11,7 @@
  */
 import type { Contract } from '../../contract/contract.js';
 import type { Expression } from './expression/index.js';
-import { TwoMoments } from './past.js';
+import { type Caller, TwoMoments } from './past.js';
 import type { Source } from './source.js';
 import type { BisectResult, Interval, Range } from './types.js';
 
@@ -29,8 +29,9 @@ export function* search(
   expression: Expression,
   { from, to }: Required<Range>,
   { onProgress }: SearchOptions,
+  caller?: Caller,
 ): IterableIterator<Interval> {
-  const past = new TwoMoments(source, contract);
+  const past = new TwoMoments(source, contract, caller);
   let begin: number | undefined;
   let evaluated = 0;
   for (let entry = from; entry <= to; ) {
@@ -54,8 +55,9 @@ export function bisect(
   expression: Expression,
   { from, to }: Required<Range>,
   { onProgress }: SearchOptions,
+  caller?: Caller,
 ): BisectResult {
-  const past = new TwoMoments(source, contract);
+  const past = new TwoMoments(source, contract, caller);
   let evaluated = 0;
   const holds = (entry: number): boolean => {
     past.seek(entry);

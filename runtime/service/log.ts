@@ -68,6 +68,7 @@ export function logObserver(log: Logger): Observer {
           : 'the guest cannot be used any more';
         log[usable ? 'error' : 'fatal']({ ...fields, error: message, code, stack }, text);
       }
+      if (outcome?.recording) log.error({ ...fields, error: outcome.recording }, 'not recorded');
       if (outcome?.failure) {
         const { reason, message, exitCode, stack } = outcome.failure;
         const stderr = outcome.stderr || undefined;

@@ -6,23 +6,32 @@
  * end its thread, and a reactor's state would go with it. Node only.
  */
 import { availableParallelism } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Contract } from '../../contract/contract.js';
 import { BelayError, type BelayErrorCode } from '../../contract/errors.js';
 import type { Executor } from './handler.js';
+import type { KeepOptions } from './keep.js';
 import type { LoadOptions } from './load.js';
 import { checkRollback, wholeNumber } from './options.js';
 import { kindOf } from './program.js';
 import type { GuestRequest, Outcome, RunOptions } from './types.js';
+
+/** Milliseconds that the end of a recording may take. */
+const PACKING = 10_000;
 
 /** What a worker needs to make its guest. */
 export interface GuestConfig {
   module: WebAssembly.Module;
   load: LoadOptions;
   run: RunOptions;
+  keep?: KeepOptions;
 }
+
+/** What a worker is asked to do beside requests. */
+export type Task = GuestRequest | 'start' | 'stop';
 
 /** A worker's answer when it is asked to start. */
 export interface Started {
@@ -58,13 +67,16 @@ export async function createPool(
       'instances would each keep a state of their own: several need rollback always, or take 1',
     );
   }
+  if (concurrency > 1 && config.keep?.record) {
+    throw new BelayError('ERR_BELAY_OPTION', 'a history is that of one guest: record takes 1 instance');
+  }
   if (concurrency > 1024) {
     throw new BelayError(
       'ERR_BELAY_OPTION',
       `instances must be at most 1024; this machine runs ${availableParallelism()} threads at a time`,
     );
   }
-  const pool = new Piscina<GuestRequest | undefined, Outcome | Started>({
+  const pool = new Piscina<Task, Outcome | Started>({
     filename: fileURLToPath(new URL('./worker.js', import.meta.url)),
     workerData: config,
     minThreads: concurrency,
@@ -83,7 +95,7 @@ export async function createPool(
   pool.on('error', lost);
 
   const started = (await Promise.all(
-    Array.from({ length: concurrency }, () => pool.run(undefined)),
+    Array.from({ length: concurrency }, () => pool.run('start')),
   )) as Started[];
   const failed = started.find((s) => s.failed)?.failed;
   if (failed) {
@@ -113,10 +125,11 @@ export async function createPool(
         throw lost(error);
       }
     },
-    close() {
-      // What still runs after the grace is cut off on purpose.
+    async close() {
+      // What still runs after the grace is cut off on purpose; what was recorded is in the journal then.
       closing = true;
-      return pool.destroy();
+      if (config.keep?.record) await Promise.race([pool.run('stop'), setTimeout(PACKING)]).catch(lost);
+      await pool.destroy();
     },
   };
 }

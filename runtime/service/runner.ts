@@ -8,7 +8,7 @@
  * Synchronous from end to end, because the guest is. Works in every engine.
  */
 import { BelayError } from '../../contract/errors.js';
-import type { Guest, Limits } from '../types.js';
+import type { EpochInfo, Guest, Limits } from '../types.js';
 import { classify } from './failure.js';
 import { checkRun } from './options.js';
 import { commandProgram, functionProgram, kindOf, type Program, reactorProgram } from './program.js';
@@ -30,6 +30,15 @@ export interface ProgramOptions {
   handle?: GuestFunction;
   /** Environment of a command, to which each request's meta-variables are added. */
   env?: Record<string, string>;
+  /** The guest is recorded: what its history says of a request (keep.ts). */
+  recording?: Recording;
+}
+
+/** How a request is named in a history. */
+export interface Recording {
+  about(request: GuestRequest): Pick<EpochInfo, 'request' | 'digest'>;
+  /** What went wrong since the last call. */
+  takeTrouble(): string | undefined;
 }
 
 export interface Runner {
@@ -47,7 +56,7 @@ const MAX_STDERR = 64 * 1024;
  * @throws ERR_BELAY_OPTION, ERR_BELAY_SERVICE
  */
 export function createRunner(guest: Guest, options: RunOptions & ProgramOptions): Runner {
-  const { wasi, handle } = options;
+  const { wasi, handle, recording } = options;
   if ((wasi === undefined) === (handle === undefined)) {
     throw new BelayError(
       'ERR_BELAY_OPTION',
@@ -74,6 +83,12 @@ export function createRunner(guest: Guest, options: RunOptions & ProgramOptions)
       ? reactorProgram(guest, wasi!, maxResponse)
       : commandProgram(guest, wasi!, options.env ?? {}, maxResponse, restart);
 
+  if (recording && policy === 'always') {
+    throw new BelayError(
+      'ERR_BELAY_OPTION',
+      'rollback always keeps nothing of a request, so that there is no history to record: use on-failure',
+    );
+  }
   // Always-mode: the one state that every request starts from. All that is common lies before it.
   if (policy === 'always') guest.checkpoint();
   let broken: Outcome['error'];
@@ -99,7 +114,7 @@ export function createRunner(guest: Guest, options: RunOptions & ProgramOptions)
     };
     try {
       if (policy === 'on-failure') {
-        guest.checkpoint({ kind: kindOfRequest(request) });
+        guest.checkpoint({ kind: kindOfRequest(request), ...recording?.about(request) });
         seconds.checkpoint = lap();
       }
       limit();
@@ -122,9 +137,14 @@ export function createRunner(guest: Guest, options: RunOptions & ProgramOptions)
       if (policy === 'always' || outcome.failure) {
         lap();
         outcome.rolledBack = true;
-        guest.rollback();
+        guest.rollback(outcome.failure?.reason);
         seconds.rollback = lap();
+      } else if (recording) {
+        // Its entry is written before its answer is sent.
+        guest.checkpoint();
       }
+      const trouble = recording?.takeTrouble();
+      if (trouble !== undefined) outcome.recording = trouble;
     } catch (error) {
       // Only checkpoint() and rollback() end here. A host write that nobody announced was undone all the same.
       const usable = (error as { code?: unknown }).code === 'ERR_BELAY_UNTRACKED_WRITE';

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Contract } from '../../contract/contract.js';
 import { BelayError } from '../../contract/errors.js';
 import { createHandlerFor, type Handler } from './handler.js';
+import type { KeepOptions } from './keep.js';
 import type { LoadOptions, NamedPolicy } from './load.js';
 import { logObserver } from './log.js';
 import { createMetrics } from './metrics.js';
@@ -17,6 +18,9 @@ export interface ServeOptions
     Omit<AdmissionOptions, 'observer'>,
     Omit<LoadOptions, 'maxResponse' | 'maxSleep' | 'policy'>,
     ServerOptions {
+  /** Goes on from a checkpoint, and records: {@link KeepOptions}. */
+  record?: KeepOptions['record'];
+  restore?: KeepOptions['restore'];
   /** A policy of speculation, for mechanisms of pages. */
   policy?: NamedPolicy;
   /** Guests, each in a thread of its own. More than one only with `always`. Default 1. */
@@ -55,6 +59,8 @@ const KNOWN = [
     'audit',
     'mechanism',
     'policy',
+    'record',
+    'restore',
     'instances',
     'metricsPort',
     'log',
@@ -92,6 +98,7 @@ export async function serve(
         // A guest that sleeps takes no steps, so the deadline must end its sleep.
         ...(options.deadline !== 0 && { maxSleep: options.deadline ?? 10_000 }),
       },
+      keep: pick(options, ['record', 'restore']),
     },
     options.instances,
     options.onBroken,

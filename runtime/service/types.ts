@@ -76,6 +76,8 @@ export interface Outcome {
   /** Bytes of guest memory, and of tags and shadow, after the request. */
   memoryBytes: number;
   supportBytes: number;
+  /** Why this request, or one before it, could not be recorded. */
+  recording?: string;
   /** An error of the service itself, or a host write that nobody announced. The guest may be unusable. */
   error?: { code?: string; message: string; stack?: string; usable: boolean };
 }

@@ -3,26 +3,35 @@ import { workerData } from 'node:worker_threads';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 import type { Contract } from '../../contract/contract.js';
 import '../node.js';
+import { type Kept, keep } from './keep.js';
 import { load } from './load.js';
-import type { GuestConfig, Started } from './pool.js';
+import type { GuestConfig, Started, Task } from './pool.js';
 import { createRunner, type Runner } from './runner.js';
-import type { GuestRequest, Outcome } from './types.js';
+import type { Outcome } from './types.js';
 
 /** Bodies from this size on are handed over instead of copied. */
 const MOVE_FROM = 64 * 1024;
 
-let runner: Promise<Runner & { contract: Contract }> | undefined;
+type Working = Runner & { contract: Contract; kept: Kept };
 
-async function start(): Promise<Runner & { contract: Contract }> {
-  const { module, load: options, run } = workerData as GuestConfig;
+let runner: Promise<Working> | undefined;
+
+async function start(): Promise<Working> {
+  const { module, load: options, run, keep: keeping = {} } = workerData as GuestConfig;
   const { guest, wasi } = await load(module, options);
-  return { ...createRunner(guest, { ...run, wasi, env: { ...options.env } }), contract: guest.contract };
+  const kept = await keep(guest, keeping);
+  const runner = createRunner(guest, { ...run, wasi, env: { ...options.env }, ...kept.runner });
+  return { ...runner, contract: guest.contract, kept };
 }
 
-/** Runs one request; without one, only makes sure that the guest is there. */
-export default async function work(request?: GuestRequest): Promise<Outcome | Started> {
+/** Runs one request, or makes sure that the guest is there, or that nothing is lost when it goes. */
+export default async function work(task: Task): Promise<Outcome | Started> {
   runner ??= start();
-  if (!request) {
+  if (task === 'stop') {
+    await (await runner).kept.close();
+    return {};
+  }
+  if (task === 'start') {
     try {
       return { contract: (await runner).contract };
     } catch (error) {
@@ -33,7 +42,7 @@ export default async function work(request?: GuestRequest): Promise<Outcome | St
       };
     }
   }
-  const outcome = (await runner).run(request);
+  const outcome = (await runner).run(task);
   const body = outcome.response?.body;
   if (!body || body.length < MOVE_FROM || body.byteLength !== body.buffer.byteLength) return outcome;
   const moved = { [transferableSymbol]: [body.buffer as ArrayBuffer], [valueSymbol]: outcome };
