@@ -7,11 +7,11 @@ import * as assert from 'uvu/assert';
 import { readArguments, USAGE } from '../../bench/kernel/arguments.js';
 import { COSTS, PLAIN, POLICIES, plan, SECTIONS, share, USER_LEVEL } from '../../bench/kernel/plan.js';
 import { added } from '../../bench/kernel/report/epochs.js';
-import { begin, END, fill } from '../../bench/kernel/report/fill.js';
-import { texts, writeReport } from '../../bench/kernel/report/index.js';
+import { SCRIPT, texts, writeReport } from '../../bench/kernel/report/index.js';
 import { overhead } from '../../bench/kernel/report/servers.js';
 import { count, MEANING, percent } from '../../bench/kernel/report/words.js';
 import { emptyResults, type Results, takeLine } from '../../bench/kernel/results.js';
+import { begin, END, fill } from '../../bench/report/fill.js';
 import { ROOT } from '../support/engines.js';
 
 const DOCS = join(ROOT, 'docs');
@@ -71,14 +71,21 @@ test('every mechanism of kernel-shim/compare is measured, and explained', () => 
 });
 
 test('texts go between their marks', () => {
-  const text = `a\n\n${begin('x')}\n\nold\n\n${END}\n\nb\n\n${begin('y')}\n${END}\n`;
-  const filled = fill(text, { x: 'new $1', y: 'more' });
-  assert.is(filled, `a\n\n${begin('x')}\n\nnew $1\n\n${END}\n\nb\n\n${begin('y')}\n\nmore\n\n${END}\n`);
-  assert.is(fill(filled, { x: 'new $1', y: 'more' }), filled);
-  assert.is(fill('nothing here', {}), 'nothing here');
-  assert.throws(() => fill(text, { x: '1' }), /nothing is called "y"/);
-  assert.throws(() => fill(`${begin('x')} no end`, { x: '1' }), /"x" has no end/);
-  assert.throws(() => fill(`${begin('x')} ${begin('y')} ${END}`, { x: '1', y: '2' }), /"x" has no end/);
+  const text = `a\n\n${begin(SCRIPT, 'x')}\n\nold\n\n${END}\n\nb\n\n${begin(SCRIPT, 'y')}\n${END}\n`;
+  const filled = fill(text, SCRIPT, { x: 'new $1', y: 'more' });
+  assert.is(
+    filled,
+    `a\n\n${begin(SCRIPT, 'x')}\n\nnew $1\n\n${END}\n\nb\n\n${begin(SCRIPT, 'y')}\n\nmore\n\n${END}\n`,
+  );
+  assert.is(fill(filled, SCRIPT, { x: 'new $1', y: 'more' }), filled);
+  assert.is(fill('nothing here', SCRIPT, {}), 'nothing here');
+  assert.is(fill(text, 'bench:other', {}), text, 'marks of another script');
+  assert.throws(() => fill(text, SCRIPT, { x: '1' }), /nothing is called "y"/);
+  assert.throws(() => fill(`${begin(SCRIPT, 'x')} no end`, SCRIPT, { x: '1' }), /"x" has no end/);
+  assert.throws(
+    () => fill(`${begin(SCRIPT, 'x')} ${begin(SCRIPT, 'y')} ${END}`, SCRIPT, { x: '1', y: '2' }),
+    /"x" has no end/,
+  );
 });
 
 test('a later finding takes the place of an earlier one', () => {

@@ -1,15 +1,16 @@
 /** Fills kernel.md, and writes its pictures and results.json. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fill } from '../../report/fill.js';
 import { table } from '../../report/markdown.js';
 import { Folder } from '../../report/write.js';
 import { PATTERNS } from '../plan.js';
 import type { Results } from '../results.js';
 import { crossingList, ratioTable, sweepPicture, sweepTable } from './epochs.js';
-import { fill } from './fill.js';
 import { serverPicture, serverTables, thesisTable } from './servers.js';
 import { count } from './words.js';
 
+export const SCRIPT = 'bench:kernel';
 export const REPORT = 'kernel.md';
 /** Folder of the pictures and the results, beside the report. */
 export const FOLDER = 'kernel';
@@ -38,7 +39,7 @@ export function writeReport(results: Results, folder: string): string[] {
   if (results.serving.length > 0) files.write(join(FOLDER, 'servers.svg'), serverPicture(results));
   files.write(join(FOLDER, 'results.json'), `${JSON.stringify(results, null, 1)}\n`);
   const path = join(folder, REPORT);
-  if (existsSync(path)) files.write(REPORT, fill(readFileSync(path, 'utf8'), texts(results)));
+  if (existsSync(path)) files.write(REPORT, fill(readFileSync(path, 'utf8'), SCRIPT, texts(results)));
   return files.written;
 }
 

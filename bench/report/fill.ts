@@ -1,17 +1,20 @@
-/** Documents of which the script writes parts: what stands between two marks. */
+/** Documents of which a script writes parts: what stands between two marks. */
 
-export const begin = (name: string): string => `<!-- npm run bench:kernel writes "${name}" from here -->`;
+export const begin = (script: string, name: string): string =>
+  `<!-- npm run ${script} writes "${name}" from here -->`;
 export const END = '<!-- to here -->';
 
 /**
  * The document with new texts between its marks.
  *
+ * @param script whose marks they are: bench:kernel, …
  * @param texts by name. What the document has no marks for is left out.
  * @throws where a mark has no text, or no end.
  */
-export function fill(document: string, texts: Readonly<Record<string, string>>): string {
+export function fill(document: string, script: string, texts: Readonly<Record<string, string>>): string {
+  const mark = begin(script, '([^"]*)');
   return document.replace(
-    /(<!-- npm run bench:kernel writes "([^"]*)" from here -->)([\s\S]*?)(<!-- to here -->|(?=<!-- npm run)|$)/g,
+    new RegExp(`(${mark})([\\s\\S]*?)(${END}|(?=<!-- npm run)|$)`, 'g'),
     (_, mark: string, name: string, _old: string, end: string) => {
       const text = texts[name];
       if (text === undefined)
