@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { bakeCommand } from './bake.js';
 import { EXIT, errorLine, exitCode, oneLine, usageError } from './errors.js';
+import { historyCommand } from './history/index.js';
 import { inspectCommand } from './inspect.js';
 import { instrumentCommand } from './instrument.js';
 import { replayCommand } from './replay.js';
@@ -44,6 +45,7 @@ function createProgram(): Command {
   serveCommand(program);
   runCommands(program);
   replayCommand(program);
+  historyCommand(program);
   bakeCommand(program);
   return program;
 }
@@ -74,7 +76,7 @@ function fail(error: unknown): number {
   return exitCode(error);
 }
 
-const VERBS = ['instrument', 'inspect', 'serve', 'run', 'trace', 'replay', 'bake'];
+const VERBS = ['instrument', 'inspect', 'serve', 'run', 'trace', 'replay', 'history', 'bake'];
 
 /** What commander says, in our form: what is wrong, perhaps what was meant, and where to look. */
 function usageMessage(error: CommanderError, args: readonly string[]): string {
