@@ -21,6 +21,7 @@ import { addKeepOptions, type KeepFlags, keepOptions } from './keep.js';
 import { startProgress } from './progress.js';
 import { inputName, readInput } from './read.js';
 import { table } from './report.js';
+import { parseValue } from './values.js';
 import { writeOutput } from './write.js';
 
 const MODES = `
@@ -263,13 +264,6 @@ async function invoke(
     ...account(guest, { calls: flags.repeat, failures, milliseconds, result }),
     exitCode: failures ? 1 : 0,
   };
-}
-
-function parseValue(text: string): number | bigint {
-  if (/^-?\d+n$/.test(text)) return BigInt(text.slice(0, -1));
-  const value = Number(text);
-  if (Number.isNaN(value)) throw usageError(`${text} is no number (64-bit ones end in n: 5n)`);
-  return value;
 }
 
 function attempt<T>(guest: Guest, flags: Flags, fn: () => T, info?: EpochInfo): { value?: T; error?: Error } {

@@ -2,6 +2,7 @@
 import { type Command, CommanderError } from 'commander';
 import { closestMatch } from 'leven';
 import { EXIT } from '../errors.js';
+import { callCommand } from './call.js';
 import { diffCommand } from './diff.js';
 import { infoCommand } from './info.js';
 import { listCommand } from './list.js';
@@ -47,6 +48,7 @@ export function historyCommand(program: Command): void {
   writesCommand(history);
   searchCommand(history);
   bisectCommand(history);
+  callCommand(history);
   pruneCommand(history);
 }
 

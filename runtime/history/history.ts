@@ -14,7 +14,7 @@ import { type Codec, loadCodec } from './codec.js';
 import { changedPages, type DiffOptions, diff } from './diff.js';
 import { entryOf, type PagePlace } from './entries.js';
 import { historyError } from './errors.js';
-import { compile, type Expression, namesOf } from './expression/index.js';
+import { type CompileOptions, compile, type Expression, namesOf } from './expression/index.js';
 import { HISTORY_VERSION, readIdentity } from './meta.js';
 import { openStore } from './open.js';
 import { Packer } from './pack.js';
@@ -233,9 +233,11 @@ export class History implements AsyncDisposable {
   }
 
   /** An expression that can be asked of this history (docs/expressions.md). @throws ERR_BELAY_EXPRESSION */
-  expression(text: string): Expression {
-    this.names ??= this.module ? namesOf(this.module) : { globalNames: new Map() };
-    return compile(text, { contract: this.contract, ...this.names });
+  expression(text: string, options?: CompileOptions): Expression {
+    this.names ??= this.module
+      ? namesOf(this.module)
+      : { globalNames: new Map<string, number>(), functions: new Map() };
+    return compile(text, { contract: this.contract, ...this.names }, options);
   }
 
   /**
@@ -247,7 +249,7 @@ export class History implements AsyncDisposable {
     return search(
       this.source,
       this.contract,
-      this.compiled(expression),
+      this.condition(expression),
       this.range(options),
       options,
       this.caller,
@@ -263,7 +265,7 @@ export class History implements AsyncDisposable {
     return bisect(
       this.source,
       this.contract,
-      this.compiled(expression),
+      this.condition(expression),
       this.range(options),
       options,
       this.caller,
@@ -299,8 +301,8 @@ export class History implements AsyncDisposable {
     };
   }
 
-  private compiled(expression: string | Expression): Expression {
-    return typeof expression === 'string' ? this.expression(expression) : expression;
+  private condition(expression: string | Expression): Expression {
+    return typeof expression === 'string' ? this.expression(expression, { type: 'boolean' }) : expression;
   }
 
   /** Reads all that is stored, and says what cannot be read. */
