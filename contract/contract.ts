@@ -11,7 +11,7 @@ export const SECTION = 'belay';
  * Version of the section and of the exports below. Raise it whenever a runtime built for the old one would
  * misread a new module.
  */
-export const CONTRACT_VERSION = 2;
+export const CONTRACT_VERSION = 3;
 
 /** Ways to see writes and to keep pre-images. */
 export const MECHANISMS = [
@@ -67,17 +67,41 @@ export interface TableState {
   import?: [string, string];
 }
 
+/** A mutable global, which a rollback restores. */
+export interface GlobalState {
+  /** Index in the module's global index space; instrumentation keeps it. */
+  index: number;
+  /**
+   * Of the text format: `i32`, `i64`, `f32`, `f64`, `v128`; any other is that of a reference: `funcref`, `externref`,
+   * `(ref null 3)`.
+   */
+  type: string;
+  /** The names under which the module exports it. */
+  exports: string[];
+  /** [module, name] where the module imports it. */
+  import?: [string, string];
+}
+
 /** The content of the `belay` section. */
 export interface Contract {
   version: number;
+  /** SHA-256 of the original module, in hexadecimal: states are exchanged between all that is made of it. */
+  module: string;
   mechanism: MechanismName;
   /** Bytes of a region: a power of two, 1 to 4096. */
   region: number;
   layout: Placement;
   memories: MemoryState[];
   tables: TableState[];
-  /** Mutable globals that a rollback restores (the module's own and imported ones). */
-  globals: number;
+  /** The module's own mutable globals and imported ones, by index. */
+  globals: GlobalState[];
+  /** Segments that the module may drop, by number. */
+  segments: { data: number[]; elements: number[] };
+  /**
+   * Indices of the functions that a table or a global can refer to, ascending: those that the module exports, imports,
+   * has in an element segment or names by `ref.func`. Empty where there is no table in {@link tables} and no such global.
+   */
+  functions: number[];
   /** Whether steps are counted (see {@link EXPORTS.steps}). */
   steps: boolean;
   /** Whether the per-store oracle is built in (debug only). */
@@ -86,7 +110,8 @@ export interface Contract {
 
 /**
  * Names of the exports that instrumentation adds. All begin with `belay:`; a module that has such an export
- * of its own is refused. `N` stands for an index into {@link Contract.memories} or {@link Contract.tables}.
+ * of its own is refused. `N` stands for an index into {@link Contract.memories}, {@link Contract.tables} or
+ * {@link Contract.globals}, and for the number of a segment.
  */
 export const EXPORTS = {
   /** `() -> ()`: begins a new epoch. */
@@ -113,17 +138,47 @@ export const EXPORTS = {
   shadow: (n: number) => `belay:shadow:${n}`,
   /** `(address, length) -> ()`: saves every region of the range; traps when it lies outside. */
   touch: (n: number) => `belay:touch:${n}`,
-  /** page-cow: `(0) -> cursor` of the page saved last, `(cursor) -> cursor` of the one before; page + 2, or 1. */
+  /**
+   * `(f64) -> f64`: walks what this epoch has saved. It is given 0, then what it returned, until that is 1. lmc, page-cow:
+   * the number of a block that has saved regions, plus 2; the block saved last comes first. A block is 64 regions, or 1024
+   * bytes where that is more; under page-cow one page. cards: a super card of 256 KiB that is marked, plus 2, in ascending
+   * order. undolog: where an entry ends, in the memory of the log; the youngest comes first.
+   */
   next: (n: number) => `belay:next:${n}`,
+  /** lmc, page-cow, cards: `() -> f64`: where the tag (the card) of address 0 lies, in the memory of tags. */
+  tag: (n: number) => `belay:tag:${n}`,
   /** page-cow: `(page) -> i32`: whether a saved page differs from its pre-image. */
   changed: (n: number) => `belay:changed:${n}`,
   /** `() -> pages` and `(delta) -> old pages or -1`: the guest's view of its memory size. */
   size: (n: number) => `belay:size:${n}`,
   grow: (n: number) => `belay:grow:${n}`,
+  /**
+   * `(pages) -> ()`: makes the guest's view of its memory smaller, where it is larger, just after a checkpoint. What is
+   * taken away has to be zero.
+   */
+  shrink: (n: number) => `belay:shrink:${n}`,
   /** A table changed by the host: `(index, value)`, `(value, delta) -> old`, `() -> size`. */
   tableSet: (n: number) => `belay:table:set:${n}`,
   tableGrow: (n: number) => `belay:table:grow:${n}`,
   tableSize: (n: number) => `belay:table:size:${n}`,
+  /** `(index) -> value`, for tables that the module does not export, too. */
+  tableGet: (n: number) => `belay:table:get:${n}`,
+  /** `(size) -> ()`: makes a table smaller, where it is larger, just after a checkpoint. */
+  tableShrink: (n: number) => `belay:table:shrink:${n}`,
+  /** `() -> i32`: whether an element or the size may have changed in this epoch. */
+  tableWritten: (n: number) => `belay:table:written:${n}`,
+  /**
+   * A global's value: `() -> value`, `(value) -> ()`. Functions, because engines reach a global that is exported by a
+   * detour, and because JavaScript does not keep the bits of a NaN: a float is given as the integer of its bits, a v128
+   * as two i64, the low one first.
+   */
+  globalGet: (n: number) => `belay:global:get:${n}`,
+  globalSet: (n: number) => `belay:global:set:${n}`,
+  /** `global (mut i32)`: whether a segment of {@link Contract.segments} was dropped. */
+  droppedData: (segment: number) => `belay:dropped:data:${segment}`,
+  droppedElements: (segment: number) => `belay:dropped:elements:${segment}`,
+  /** `table funcref`: {@link Contract.functions}, in this order; absent where there are none. */
+  functions: 'belay:functions',
 } as const;
 
 /** Bytes of a WebAssembly page. */

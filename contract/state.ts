@@ -5,8 +5,8 @@
  *     space 0       registers: what has a fixed place and size (below)
  *     space 1       host: what companions (WASI) save, as one piece of MessagePack; it may change its length
  *     space 2 ..    the memories, in the order of the contract
- *     then          the tables, in the order of the contract: 4 bytes an element, 0 for null, else the number of
- *                   a function in {@link Contract.functions}, plus 1
+ *     then          the tables, in the order of the contract: 4 bytes an element, 0 for null, else the index of
+ *                   a function in the original module ({@link Contract.functions}), plus 1
  *
  * Registers, little-endian:
  *

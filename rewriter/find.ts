@@ -74,6 +74,8 @@ export interface Found {
   states: StateOp[];
   /** Segments read by array.new_data and array.new_elem. */
   segmentReads: ['data' | 'elem', number][];
+  /** Functions named by ref.func. */
+  references: number[];
   loads: Write[];
   events: Event[];
   /** Positions just behind each `loop` instruction. */
@@ -195,6 +197,7 @@ export function findWrites(
     refused: [],
     states: [],
     segmentReads: [],
+    references: [],
     loads: [],
     events: [],
     loops: [],
@@ -474,6 +477,7 @@ export function findWrites(
         } else {
           if (code === OP.array_new_data) found.segmentReads.push(['data', d.b]);
           else if (code === OP.array_new_elem) found.segmentReads.push(['elem', d.b]);
+          else if (code === OP.ref_func) found.references.push(d.a);
           pop(op.pop);
           pushFresh(op.push);
         }

@@ -5,25 +5,7 @@ import { survey } from './survey.js';
 import type { Inspection } from './types.js';
 import { validate } from './validate.js';
 import { KIND } from './wasm/module.js';
-
-const TYPE_NAMES: Record<number, string> = {
-  127: 'i32',
-  126: 'i64',
-  125: 'f32',
-  124: 'f64',
-  123: 'v128',
-  112: 'funcref',
-  111: 'externref',
-  105: 'exnref',
-  110: 'anyref',
-  109: 'eqref',
-  108: 'i31ref',
-  107: 'structref',
-  106: 'arrayref',
-  99: 'ref null',
-  100: 'ref',
-};
-const typeName = (type: Uint8Array) => TYPE_NAMES[type[0]!] ?? `0x${type[0]!.toString(16)}`;
+import { typeName } from './wasm/types.js';
 
 /**
  * Says of a module what state it has, what instrument() would do to it, and whether it can be rolled back.

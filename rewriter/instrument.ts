@@ -1,8 +1,11 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
 import { Packr } from 'msgpackr';
 import {
   CONTRACT_VERSION,
   type Contract,
   EXPORTS,
+  type GlobalState,
   isOutside,
   PAGE,
   type Placement,
@@ -18,6 +21,7 @@ import { assemble, heapType, type Linked, linkSupport, TypePool } from './link.j
 import { storeMechanism } from './mechanisms/index.js';
 import type { GuardPlan, StoreMechanism } from './mechanisms/mechanism.js';
 import { checkOptions, DEFAULT_LOG_LIMIT, engineHasMultiMemory, type Settings } from './options.js';
+import { functionSegment, globalAccessors, globalStates, reachableFunctions } from './reach.js';
 import { type SupportSpec, supportText } from './support/index.js';
 import { type Survey, survey } from './survey.js';
 import type { Instrumented, InstrumentOptions, Omittable, Refusal, Report } from './types.js';
@@ -83,6 +87,9 @@ class Instrumentation {
   private readonly stack: number | undefined;
   /** Tables whose size the guest may see change. */
   private readonly growable: Set<number>;
+  private readonly globals: GlobalState[];
+  /** Functions that tables and globals can refer to. */
+  private readonly functions: number[];
 
   constructor(
     private readonly survey: Survey,
@@ -114,6 +121,8 @@ class Instrumentation {
     for (const i of visible) shared.add(i);
     this.trackedTables = [...shared].sort((a, b) => a - b);
     this.growable = new Set([...visible, ...survey.grownTables]);
+    this.globals = settings.omit.has('global') ? [] : globalStates(module);
+    this.functions = reachableFunctions(survey, this.trackedTables);
   }
 
   /** Inline layout: pages that the guest's memory can grow to. @throws ERR_BELAY_OPTION */
@@ -192,29 +201,37 @@ class Instrumentation {
       codeGrowth: 0,
       warnings: found.warnings,
     };
-    const { code, hints } = this.code(linked, report, [
-      { body: shadows.save, type: 0, name: '' },
-      { body: shadows.restore, type: 0, name: '' },
-      ...linked.functions,
-    ]);
     const emptyType = types.intern([], []);
-    const functionTypes = [emptyType, emptyType, ...linked.functions.map((f) => f.type)];
-    const functionNames = ['saveGlobals', 'restoreGlobals', ...linked.functions.map((f) => f.name)];
-    const contract = this.contract(shadows.count);
+    const added = [
+      { body: shadows.save, type: emptyType, name: 'saveGlobals' },
+      { body: shadows.restore, type: emptyType, name: 'restoreGlobals' },
+      ...linked.functions,
+      ...globalAccessors(module, this.globals, types),
+    ];
+    const { code, hints } = this.code(linked, report, added);
+    const contract = this.contract();
+    const { functions } = this;
+    const functionTable = module.tables.length + shadowTables.length + linked.tables;
 
     const appended: Appended = {
       [SECTION_ID.type]: [types.encoded.length, concat(types.encoded)],
-      [SECTION_ID.function]: [functionTypes.length, functionTypes.reduce((w, t) => w.u(t), new Writer())],
+      [SECTION_ID.function]: [added.length, added.reduce((w, f) => w.u(f.type), new Writer())],
       [SECTION_ID.table]: this.tableEntries(shadowTables, linked.tables),
       [SECTION_ID.memory]: this.memoryEntries(),
       [SECTION_ID.global]: [
         linked.globals.length + shadows.globals.length,
         concat([...linked.globals, ...shadows.globals]),
       ],
-      [SECTION_ID.export]: this.exportEntries(linked),
+      [SECTION_ID.export]: this.exportEntries(
+        linked,
+        firstFunction + linked.functions.length,
+        functions.length ? functionTable : undefined,
+      ),
+      [SECTION_ID.element]: [functions.length ? 1 : 0, functionSegment(functionTable, functions)],
     };
     const start = new Writer().u(linked.functionIndex.get('setup')!);
-    const wasm = this.emit(appended, start, code, hints, functionNames, contract);
+    const names = added.map((f) => f.name);
+    const wasm = this.emit(appended, start, code, hints, names, contract);
     report.branchHints = [...hints.values()].reduce((n, list) => n + list.length, 0);
     report.bytesAfter = wasm.length;
     report.codeGrowth = wasm.length / module.bytes.length;
@@ -270,7 +287,7 @@ class Instrumentation {
   }
 
   /** Rewrites every body, and appends those of the support functions. */
-  private code(linked: Linked, report: Report, added: { body: Uint8Array; type: number; name: string }[]) {
+  private code(linked: Linked, report: Report, added: { body: Uint8Array }[]) {
     const { module, settings, survey: found } = this;
     const fn = (name: string) => linked.functionIndex.get(name)!;
     const context: InsertContext = {
@@ -397,23 +414,21 @@ class Instrumentation {
       if (type[0] === 0x64) restore.byte(0xd4);
       restore.byte(0x24).u(index);
     };
-    if (!this.settings.omit.has('global')) {
-      this.module.globals.forEach((g, i) => {
-        if (g.mutable) shadow(i, g.type);
-      });
-    }
-    const count = globals.length;
+    for (const { index } of this.globals) shadow(index, this.module.globals[index]!.type);
     for (const [name, index] of linked.globalIndex) {
       if (name.startsWith('dropped')) shadow(index, Uint8Array.of(0x7f));
     }
-    return { save: save.byte(0x0b).done(), restore: restore.byte(0x0b).done(), globals, count };
+    return { save: save.byte(0x0b).done(), restore: restore.byte(0x0b).done(), globals };
   }
 
   private tableEntries(shadows: Uint8Array[], ticks: number): [number, Writer] {
     const w = new Writer();
     for (const type of shadows) w.bytes(type).byte(0, 0);
     for (let i = 0; i < ticks; i++) w.byte(0x70, 1, 1, 1);
-    return [shadows.length + ticks, w];
+    const { length } = this.functions;
+    if (!length) return [shadows.length + ticks, w];
+    w.byte(0x70, 1).u(length).u(length);
+    return [shadows.length + ticks + 1, w];
   }
 
   private memoryEntries(): [number, Writer] {
@@ -425,8 +440,12 @@ class Instrumentation {
     return [this.mechanism.supportMemories * this.geometries.length, w];
   }
 
-  /** [support name, exported name, kind] of what the runtime needs. */
-  private exportEntries(linked: Linked): [number, Writer] {
+  /**
+   * What the runtime needs.
+   * @param accessors index of the first function that reads or sets a global
+   * @param functions index of the table of functions
+   */
+  private exportEntries(linked: Linked, accessors: number, functions: number | undefined): [number, Writer] {
     const w = new Writer();
     let count = 0;
     const add = (name: string, kind: number, index: number) => {
@@ -442,6 +461,7 @@ class Instrumentation {
       for (const [name, exported] of Object.entries(this.mechanism.exports)) fn(`${name}${k}`, exported(k));
       fn(`size${k}`, EXPORTS.size(k));
       fn(`grow${k}`, EXPORTS.grow(k));
+      fn(`shrink${k}`, EXPORTS.shrink(k));
       if (!this.ownExport(2, k)) add(EXPORTS.memory(k), 2, k);
       if (this.layout === 'separate') {
         [EXPORTS.tags, EXPORTS.shadow]
@@ -453,7 +473,17 @@ class Instrumentation {
       fn(`tset${t}`, EXPORTS.tableSet(i));
       fn(`tgrow${t}`, EXPORTS.tableGrow(i));
       fn(`tsize${t}`, EXPORTS.tableSize(i));
+      fn(`tget${t}`, EXPORTS.tableGet(i));
+      fn(`tshrink${t}`, EXPORTS.tableShrink(i));
+      fn(`twritten${t}`, EXPORTS.tableWritten(i));
     });
+    this.globals.forEach((_, i) => {
+      add(EXPORTS.globalGet(i), 0, accessors + 2 * i);
+      add(EXPORTS.globalSet(i), 0, accessors + 2 * i + 1);
+    });
+    for (const s of this.survey.droppedData) global(`droppedData${s}`, EXPORTS.droppedData(s));
+    for (const s of this.survey.droppedElements) global(`droppedElement${s}`, EXPORTS.droppedElements(s));
+    if (functions !== undefined) add(EXPORTS.functions, 1, functions);
     if (this.settings.steps) {
       global('steps', EXPORTS.steps);
       add(EXPORTS.tick, 1, linked.tableIndex.get('tick')!);
@@ -471,12 +501,13 @@ class Instrumentation {
     return this.module.exports.find((e) => e.kind === kind && e.index === index)?.name;
   }
 
-  private contract(globals: number): Contract {
+  private contract(): Contract {
     const { module, settings } = this;
     const names = (i?: { module: string; name: string }) =>
       i ? { import: [i.module, i.name] as [string, string] } : {};
     return {
       version: CONTRACT_VERSION,
+      module: bytesToHex(sha256(module.bytes)),
       mechanism: settings.mechanism,
       region: this.mechanism.region(settings),
       layout: this.layout,
@@ -493,7 +524,9 @@ class Instrumentation {
         exports: module.exports.filter((e) => e.kind === 1 && e.index === index).map((e) => e.name),
         ...names(module.tables[index]!.import),
       })),
-      globals,
+      globals: this.globals,
+      segments: { data: this.survey.droppedData, elements: this.survey.droppedElements },
+      functions: this.functions,
       steps: settings.steps,
       oracle: settings.oracle,
     };

@@ -93,7 +93,8 @@ export interface Linked {
   tableIndex: Map<string, number>;
 }
 
-const TABLE_FUNCTION = /^t(?:get|set|fill|grow|checkpoint|rollback|save|sync|setup|size)(\d+)$/;
+const TABLE_FUNCTION =
+  /^t(?:get|set|fill|grow|checkpoint|rollback|save|sync|setup|size|shrink|written)(\d+)$/;
 
 /** The heap type of an encoded reference type. */
 export function heapType(type: Uint8Array): Uint8Array {

@@ -26,6 +26,8 @@ export interface Survey {
   grownTables: Set<number>;
   droppedData: number[];
   droppedElements: number[];
+  /** Functions that can be referred to: exported, imported, in an element segment, or named by ref.func. */
+  references: Set<number>;
   /** The stack pointer's global, where one was found. */
   stackPointer: number | undefined;
 }
@@ -66,6 +68,9 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
   const grownTables = new Set<number>();
   const droppedData = new Set<number>();
   const droppedElements = new Set<number>();
+  const references = new Set(module.references);
+  for (const e of module.exports) if (e.kind === 0) references.add(e.index);
+  for (let i = 0; i < module.importedFunctions; i++) references.add(i);
   const segmentReads: ['data' | 'elem', number, number][] = [];
   const label = (index: number) => {
     const number = module.importedFunctions + index;
@@ -92,6 +97,7 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
       continue;
     }
     found.push(f);
+    for (const index of f.references) references.add(index);
     for (const { at, op } of f.refused) {
       refusals.push({
         reason: 'a garbage-collected object is mutated, and objects are not checkpointed',
@@ -154,6 +160,7 @@ export function survey(bytes: Uint8Array, wantLoads: boolean, onProgress: (done:
     grownTables,
     droppedData: sorted(droppedData),
     droppedElements: sorted(droppedElements),
+    references,
     stackPointer,
   };
 }

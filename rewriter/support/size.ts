@@ -29,7 +29,14 @@ export interface SizedMemory {
 /** Globals and functions for the size of memory `k`. */
 export function sizeText({ k, A, inline, initialPages, maxPages, retake = '' }: SizedMemory): string {
   const m = `$m${k}`;
-  const size = `(func $size${k} (export "size${k}") (result ${A}) (global.get $pages${k}))`;
+  const size = `
+(func $size${k} (export "size${k}") (result ${A}) (global.get $pages${k}))
+;; The guest's view becomes smaller: for a state that is loaded, just after a checkpoint.
+(func $shrink${k} (export "shrink${k}") (param $n ${A})
+  (call $sync${k})
+  (if (${A}.lt_u (local.get $n) (global.get $pages${k})) (then
+    (global.set $pages${k} (local.get $n))
+    (call $resized${k}))))`;
   if (inline) {
     return `
 (func $sync${k})

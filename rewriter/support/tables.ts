@@ -69,6 +69,15 @@ export function tableText({ index: t, nullable }: SupportTable): string {
   (table.fill $x${t} (local.get $old) (local.get $v) (local.get $n))
   (global.set $count${t} (local.get $new))
   (local.get $old))
+;; For a state that is loaded, just after a checkpoint.
+(func (export "tshrink${t}") (param $n i32)
+  (call $tsync${t})
+  (if (i32.lt_u (local.get $n) (global.get $count${t})) (then
+    ${nullable ? `(table.fill $x${t} (local.get $n) (ref.null func) (i32.sub (global.get $count${t}) (local.get $n)))` : ''}
+    (global.set $count${t} (local.get $n)))))
+(func (export "twritten${t}") (result i32)
+  (call $tsync${t})
+  (i32.or (i64.ne (global.get $chunks${t}) (i64.const 0)) (i32.ne (global.get $count${t}) (global.get $held${t}))))
 (func $tcheckpoint${t}
   (call $tsync${t})
   (global.set $chunks${t} (i64.const 0))

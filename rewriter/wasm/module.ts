@@ -119,6 +119,8 @@ export interface Module {
   dataSegments: number;
   /** Encoded reference type of each element segment. */
   elementTypes: Uint8Array[];
+  /** Functions that are named outside of bodies: in element segments, and in initial values. */
+  references: Set<number>;
   bodies: Body[];
 }
 
@@ -159,6 +161,7 @@ export function parseModule(bytes: Uint8Array): Module {
     elementSegments: 0,
     dataSegments: 0,
     elementTypes: [],
+    references: new Set(),
     bodies: [],
   };
   const file = new Reader(bytes, 8);
@@ -213,7 +216,7 @@ function parseSection(module: Module, section: Section, r: Reader): void {
         if (withInit) r.take(2);
         const type = r.valueType();
         module.tables.push({ type, ...limits(r) });
-        if (withInit) skipExpression(r);
+        if (withInit) skipExpression(r, module.references);
       }
       break;
     case SECTION_ID.memory:
@@ -230,7 +233,7 @@ function parseSection(module: Module, section: Section, r: Reader): void {
         const from = r.pos;
         const type = r.valueType();
         const mutable = r.byte() === 1;
-        skipExpression(r);
+        skipExpression(r, module.references);
         module.globals.push({ type, mutable, from, to: r.pos });
       }
       break;
@@ -374,23 +377,24 @@ function parseElement(module: Module, r: Reader): void {
   if (flags > 7) r.fail(`unknown element segment 0x${flags.toString(16)}`);
   const active = !(flags & 1);
   if (active && flags & 2) r.u32();
-  if (active) skipExpression(r);
+  if (active) skipExpression(r, module.references);
   let type = FUNCREF;
   if (flags & 3) {
     if (flags & 4) type = r.valueType() as Uint8Array<ArrayBuffer>;
     else r.byte();
   }
   for (let n = r.u32(); n > 0; n--) {
-    if (flags & 4) skipExpression(r);
-    else r.u32();
+    if (flags & 4) skipExpression(r, module.references);
+    else module.references.add(r.u32());
   }
   module.elementTypes.push(type);
 }
 
-/** Skips a constant expression, its `end` included. */
-function skipExpression(r: Reader): void {
+/** Skips a constant expression, its `end` included, and notes the functions that it names. */
+function skipExpression(r: Reader, references: Set<number>): void {
   const decoder = new Decoder(r.bytes, r.pos, r.end);
   while (decoder.next()) {
+    if (decoder.code === OP.ref_func) references.add(decoder.a);
     if (decoder.code === OP.end) {
       r.pos = decoder.after;
       return;
