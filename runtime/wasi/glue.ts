@@ -13,9 +13,12 @@
  *
  * Nothing here is called at any other time than during a call into the module.
  */
-import type { Companion, Guest } from '../types.js';
+import type { Guest } from '../types.js';
 import { memoryBytes } from './memory.js';
+import { type Bound, bind, ObjectReader, ObjectWriter, type Surroundings } from './objects.js';
+import { damaged, isIndex } from './saved.js';
 import type { Sources } from './sources.js';
+import { StandInInstance, StandInMemory, StandInModule } from './stand-ins.js';
 
 /** The module's exports that the glue and its users call. */
 export interface GlueExports {
@@ -36,7 +39,16 @@ const encoder = new TextEncoder();
 
 type Import = (...args: never[]) => unknown;
 
-export class Glue implements Companion {
+/** A {@link Glue}'s heap as data; see objects.ts for what its values are. */
+export interface SavedHeap {
+  /** All entries above the fixed ones; null where they are free. */
+  heap: readonly unknown[];
+  free: readonly number[];
+  taken: readonly unknown[];
+  objects: readonly unknown[];
+}
+
+export class Glue {
   /** The guest that the file system serves: a memory the module writes into from outside. */
   readonly #served: () => Guest;
   readonly #sources: Sources;
@@ -49,6 +61,7 @@ export class Glue implements Companion {
   #next = FIXED.length;
   #savedHeap: unknown[] = [];
   #savedNext = 0;
+  readonly #bound = new WeakMap<object, Bound>();
 
   /** @param served gives the guest, once there is one. */
   constructor(served: () => Guest, sources: Sources) {
@@ -74,6 +87,49 @@ export class Glue implements Companion {
   rollback(): void {
     this.#heap = this.#savedHeap.slice();
     this.#next = this.#savedNext;
+  }
+
+  /**
+   * The heap as data, and with it objects that were taken from it: the numbers of the free entries in the order in
+   * which they will be used, and of each other entry its object.
+   * @throws ERR_BELAY_STATE naming an object that cannot be said
+   */
+  save(taken: readonly unknown[]): SavedHeap {
+    const writer = new ObjectWriter(this.#surroundings);
+    const free: number[] = [];
+    for (let at = this.#next; at < this.#heap.length; at = this.#heap[at] as number) free.push(at);
+    const unused = new Set(free);
+    const heap = this.#heap.map((object, at) => (unused.has(at) ? null : writer.value(object)));
+    const values = taken.map((object) => writer.value(object));
+    return { heap: heap.slice(FIXED.length), free, taken: values, objects: writer.list };
+  }
+
+  /**
+   * What {@link load} needs to make this the heap, and the objects that were saved with it. Changes nothing.
+   * @throws ERR_BELAY_STATE
+   */
+  read(saved: SavedHeap): { heap: unknown[]; next: number; taken: unknown[] } {
+    const reader = new ObjectReader(saved.objects, this.#surroundings);
+    const heap = [...FIXED, ...saved.heap.map((value) => reader.value(value))];
+    // The list of free entries ends in the number of the entry that would be added.
+    const ends = [...saved.free, heap.length];
+    for (const [i, at] of saved.free.entries()) {
+      if (!isIndex(at, heap.length - 1) || at < FIXED.length || typeof heap[at] === 'number') {
+        throw damaged('files', 'its list of free numbers is none');
+      }
+      heap[at] = ends[i + 1];
+    }
+    return { heap, next: ends[0]!, taken: saved.taken.map((value) => reader.value(value)) };
+  }
+
+  load({ heap, next }: { heap: unknown[]; next: number }): void {
+    this.#heap = heap;
+    this.#next = next;
+    this.#guestBuffer = undefined;
+  }
+
+  get #surroundings(): Surroundings {
+    return { table: this.exports.__wbindgen_export_2, bound: this.#bound, served: this.#served };
   }
 
   /** Number of an object: hands it to the module. */
@@ -162,6 +218,12 @@ export class Glue implements Companion {
     return buffer === this.#guestBuffer
       ? new Uint8Array(buffer, 0, memoryBytes(this.#served()))
       : new Uint8Array(buffer);
+  }
+
+  /** A property of an object; of the guest's memory, too, the length is what the guest believes it to be. */
+  #property(object: unknown, name: string): unknown {
+    if (object === this.#guestBuffer && name === 'byteLength') return memoryBytes(this.#served());
+    return Reflect.get(object as object, name);
   }
 
   /** Errors of `run` are handed to the module, as wasm-bindgen's `catch` does. */
@@ -270,8 +332,7 @@ export class Glue implements Companion {
       __wbg_newwithlength_7c42f7e738a9d5d3: (a: number) => add(new Array(a >>> 0)),
       __wbg_new_8d2af00bc1e329ee: (a: number, b: number) => add(new Error(this.string(a, b))),
       __wbg_get_57245cc7d7c7619d: (a: number, b: number) => add(get<unknown[]>(a)[b >>> 0]),
-      __wbg_get_765201544a2b6869: (a: number, b: number) =>
-        add(Reflect.get(get<object>(a), get(b) as string)),
+      __wbg_get_765201544a2b6869: (a: number, b: number) => add(this.#property(get(a), get(b) as string)),
       __wbg_set_bf3f89b92d5a34bf: (a: number, b: number, c: number) => {
         const target = get<object>(a);
         if (ArrayBuffer.isView(target)) throw new TypeError('memory is not written by element');
@@ -300,14 +361,14 @@ export class Glue implements Companion {
       __wbg_apply_75f7334893eef4ad: (a: number, b: number, c: number) =>
         add(Reflect.apply(get<Callable>(a), get(b), get<unknown[]>(c))),
       __wbg_bind_10dfe70e95d2a480: (a: number, b: number, c: number, d: number) =>
-        add(get<Callable>(a).bind(get(b), get(c), get(d))),
+        add(bind(this.#bound, get<Callable>(a), get(b), get(c), get(d))),
 
       // Dates: times of files.
       __wbg_new0_a57059d72c5b7aee: () => add(new Date(Number(this.#sources.now() / 1_000_000n))),
       __wbg_getTime_cb82adb2556ed13e: (a: number) => get<Date>(a).getTime(),
       __wbg_getTimezoneOffset_89bd4275e1ca8341: (a: number) => get<Date>(a).getTimezoneOffset(),
 
-      // WebAssembly objects. The module gets stand-ins for the guest's instance and memory (see wasmer.ts).
+      // WebAssembly objects. The module gets stand-ins for the guest's instance and memory.
       __wbg_get_19328b9e516e0330: (a: number, b: number) => add(get<WebAssembly.Table>(a).get(b >>> 0)),
       __wbg_imports_5d97b92618ae2b69: (a: number) => add(get<StandInModule>(a).imports),
       __wbg_exports_4db28c393be16bc5: (a: number) => add(get<StandInModule>(a).exports),
@@ -348,35 +409,3 @@ const GUARDED = [
   '__wbg_randomFillSync_6894564c2c334c42',
   '__wbg_getRandomValues_805f1c3d65988a5a',
 ];
-
-/** Stands for the guest's WebAssembly.Module: what it imports and exports, as the module will ask. */
-export class StandInModule {
-  readonly imports: WebAssembly.ModuleImportDescriptor[];
-  readonly exports: WebAssembly.ModuleExportDescriptor[] = [{ name: 'memory', kind: 'memory' }];
-
-  constructor(namespace: string) {
-    this.imports = [{ module: namespace, name: 'fd_write', kind: 'function' }];
-  }
-}
-
-/** Stands for the guest's memory, which exists only after the imports were made. */
-export class StandInMemory {
-  readonly #guest: Guest;
-
-  constructor(guest: Guest) {
-    this.#guest = guest;
-  }
-
-  get buffer(): ArrayBuffer {
-    return this.#guest.memory.buffer;
-  }
-}
-
-/** Stands for the guest's WebAssembly.Instance. */
-export class StandInInstance {
-  readonly exports: { memory: StandInMemory };
-
-  constructor(guest: Guest) {
-    this.exports = { memory: new StandInMemory(guest) };
-  }
-}

@@ -2,12 +2,14 @@
  * WASI on real files, by node:wasi. Node only (it is imported when asked for).
  *
  * Standard streams, arguments, environment and clocks are served here, as with files in memory, and go back
- * with the guest. What happens to real files does not: the operating system keeps no pre-images.
+ * with the guest. What happens to real files does not: the operating system keeps no pre-images. Nor are files
+ * part of a saved state, which is refused while the guest has any open.
  */
 import { BelayError } from '../../contract/errors.js';
 import type { Companion, Guest } from '../types.js';
 import { BaseWasi } from './base.js';
 import { importBuiltin } from './builtin.js';
+import { Descriptors } from './descriptors.js';
 import { type HostFunction, trackWasi } from './preview1.js';
 import type { NodeWasiOptions, Wasi } from './types.js';
 
@@ -64,15 +66,20 @@ class NodeWasi extends BaseWasi implements Wasi {
   readonly #class: NodeWasiClass;
   readonly #preopens: Record<string, string>;
   readonly #null: () => number;
-  readonly companions: readonly Companion[] = [];
+  readonly #descriptors: Descriptors;
 
   constructor(options: NodeWasiOptions, wasi: NodeWasiClass, openNull: () => number) {
     super(options, ['preopens']);
     this.#preopens = { ...options.preopens };
+    this.#descriptors = new Descriptors(Object.keys(this.#preopens));
     this.reversible = Object.keys(this.#preopens).length === 0;
     this.irreversible = this.reversible ? [] : REASONS;
     this.#class = wasi;
     this.#null = openNull;
+  }
+
+  protected override get companions(): readonly Companion[] {
+    return [this.#descriptors];
   }
 
   protected override provide(guest: Guest, namespace: string): Record<string, HostFunction> {
@@ -98,7 +105,8 @@ class NodeWasi extends BaseWasi implements Wasi {
         return value(...args);
       };
     }
-    return trackWasi(guest, { [namespace]: late }, { fault: FAULT })[namespace] as Record<
+    const watched = this.#descriptors.watch(guest, namespace, late);
+    return trackWasi(guest, { [namespace]: watched }, { fault: FAULT })[namespace] as Record<
       string,
       HostFunction
     >;

@@ -13,9 +13,10 @@ import { exit } from './exit.js';
 import { Access } from './memory.js';
 import { poll } from './poll.js';
 import { type HostFunction, WASI_FUNCTIONS } from './preview1.js';
+import { bytesOf, damaged, type Fields, fieldsOf, isIndex, listOf, saved } from './saved.js';
 import { SIZES } from './sizes.js';
 import { type Sources, sourcesOf } from './sources.js';
-import { pack, packEnv, type Strings, toBytes } from './strings.js';
+import { pack, packEnv, type Strings, toBytes, unpack } from './strings.js';
 import type { WasiOptions } from './types.js';
 
 // Rights of a standard stream: read, write, fdstat_set_flags, filestat_get, poll_fd_readwrite. Without seek and tell.
@@ -48,14 +49,25 @@ interface OutputMark {
 
 const EMPTY = new Uint8Array(0);
 
+/** Where the standard streams are until the guest closes or renumbers them. */
+const STREAMS: ReadonlyMap<number, number> = new Map([
+  [0, 0],
+  [1, 1],
+  [2, 2],
+]);
+
 const noOutput = (): Output => ({ buffer: EMPTY, length: 0 });
 
 const mark = (output: Output): OutputMark => ({ output, length: output.length });
 
-function unmark(saved: OutputMark): Output {
-  saved.output.length = saved.length;
-  return saved.output;
+function unmark({ output, length }: OutputMark): Output {
+  output.length = length;
+  return output;
 }
+
+/** Whether an output is what it was when it was marked. */
+const marked = (output: Output, { output: then, length }: OutputMark): boolean =>
+  output.length === length && (output === then || length === 0);
 
 /** Makes room for `bytes` more and returns where they go. */
 function append(output: Output, bytes: number): Uint8Array {
@@ -70,10 +82,17 @@ function append(output: Output, bytes: number): Uint8Array {
   return room;
 }
 
+const FIELDS = ['args', 'env', 'stdin', 'stdout', 'stderr', 'streams'];
+
+const isText = (value: unknown): value is string => typeof value === 'string' && !value.includes('\0');
+const isVariable = (value: unknown): value is string => isText(value) && value.indexOf('=') > 0;
+const isStream = (value: unknown): value is [number, number] =>
+  Array.isArray(value) && value.length === 2 && isIndex(value[0]) && isIndex(value[1], 2);
+
 /** The state that a WASI process has apart from its files. One for each guest. */
 export class WasiProcess implements Companion {
   #state: State;
-  #saved: { state: State; stdout: OutputMark; stderr: OutputMark } | undefined;
+  #kept: { state: State; stdout: OutputMark; stderr: OutputMark } | undefined;
   readonly #limit: number;
   readonly #maxSleep: number;
   readonly #sources: Sources;
@@ -97,23 +116,71 @@ export class WasiProcess implements Companion {
       stdinOffset: 0,
       stdout: noOutput(),
       stderr: noOutput(),
-      streams: new Map([
-        [0, 0],
-        [1, 1],
-        [2, 2],
-      ]),
+      streams: STREAMS,
     };
   }
 
   checkpoint(): void {
     const { stdout, stderr } = this.#state;
-    this.#saved = { state: { ...this.#state }, stdout: mark(stdout), stderr: mark(stderr) };
+    this.#kept = { state: { ...this.#state }, stdout: mark(stdout), stderr: mark(stderr) };
   }
 
   rollback(): void {
-    const saved = this.#saved;
-    if (!saved) return;
-    this.#state = { ...saved.state, stdout: unmark(saved.stdout), stderr: unmark(saved.stderr) };
+    const kept = this.#kept;
+    if (!kept) return;
+    this.#state = { ...kept.state, stdout: unmark(kept.stdout), stderr: unmark(kept.stderr) };
+  }
+
+  get changed(): boolean {
+    const [now, kept] = [this.#state, this.#kept];
+    if (!kept) return true;
+    const { state } = kept;
+    return !(
+      now.args === state.args &&
+      now.env === state.env &&
+      now.stdin === state.stdin &&
+      now.stdinOffset === state.stdinOffset &&
+      now.streams === state.streams &&
+      marked(now.stdout, kept.stdout) &&
+      marked(now.stderr, kept.stderr)
+    );
+  }
+
+  /** What is usual or empty is left out. Of the input only what was not read yet: the guest cannot go back in it. */
+  save(): Fields {
+    const { args, env, stdin, stdinOffset, stdout, stderr, streams } = this.#state;
+    const pending = ({ buffer, length }: Output) => (length ? buffer.slice(0, length) : undefined);
+    const listed = (strings: Strings) => (strings.offsets.length ? unpack(strings) : undefined);
+    return saved('process', {
+      args: listed(args),
+      env: listed(env),
+      stdin: stdinOffset < stdin.length ? stdin.slice(stdinOffset) : undefined,
+      stdout: pending(stdout),
+      stderr: pending(stderr),
+      streams: streams === STREAMS ? undefined : [...streams],
+    });
+  }
+
+  load(state: unknown): void {
+    const fields = fieldsOf(state, 'process', FIELDS);
+    const output = (name: string): Output => {
+      const buffer = bytesOf(fields, name, 'process');
+      return { buffer, length: buffer.length };
+    };
+    const listed = listOf(fields, 'streams', 'process', isStream);
+    const streams = fields.streams === undefined ? STREAMS : new Map(listed);
+    if (streams !== STREAMS && streams.size !== listed.length) {
+      throw damaged('process', 'a descriptor stands for two streams');
+    }
+    this.#state = {
+      args: pack(listOf(fields, 'args', 'process', isText), 'arguments'),
+      env: pack(listOf(fields, 'env', 'process', isVariable), 'environment variables'),
+      stdin: bytesOf(fields, 'stdin', 'process'),
+      stdinOffset: 0,
+      stdout: output('stdout'),
+      stderr: output('stderr'),
+      streams,
+    };
   }
 
   setArgs(args: readonly string[]): void {

@@ -68,7 +68,7 @@ export interface MemoryFiles {
 export interface Wasi {
   /** Whether a rollback of the guest undoes everything that the guest did through WASI. */
   readonly reversible: boolean;
-  /** What a rollback does not undo, in words; empty when {@link reversible}. */
+  /** What a rollback does not undo, and no saved state holds, in words; empty when {@link reversible}. */
   readonly irreversible: readonly string[];
   /** The file system, where it is in memory. */
   readonly files?: MemoryFiles;

@@ -5,16 +5,17 @@
  * restored by the same mechanism as the guest itself, at the same cost.
  *
  * Works in every engine that runs guests. Loading compiles 0.6 MB of Wasm once; each WASI object has an
- * instance of its own, so that guests do not share files.
+ * instance of its own, so that guests do not share files. It is made when it is first needed: a guest that uses no
+ * files costs none.
  */
-import { BelayError } from '../../contract/errors.js';
-import { instantiateSync } from '../index.js';
+import { readContract } from '../guest/section.js';
 import type { Companion, Guest } from '../types.js';
 import { BaseWasi } from './base.js';
 import { ERRNO } from './errno.js';
-import { Glue, type GlueExports, StandInInstance, StandInModule } from './glue.js';
+import { type Beginning, Instance, type Surroundings } from './instance.js';
 import { loadFileSystem } from './load.js';
-import type { HostFunction } from './preview1.js';
+import { type HostFunction, WASI_FUNCTIONS } from './preview1.js';
+import { damaged, type Fields, fieldsOf, isPair, kindOf, listOf, saved } from './saved.js';
 import { sourcesOf } from './sources.js';
 import { toBytes } from './strings.js';
 import type { MemoryFiles, MemoryWasiOptions, Wasi } from './types.js';
@@ -38,18 +39,16 @@ class MemoryWasi extends BaseWasi implements Wasi {
 
   constructor(module: WebAssembly.Module, options: MemoryWasiOptions) {
     super(options, OPTIONS);
-    this.#system = new FileSystem(module, options, () => this.boundGuest);
-    const system = this.#system;
-    this.files = system;
-    const preopens = options.preopens ?? { '/': '/' };
-    for (const path of [...(options.directories ?? []), ...Object.values(preopens)])
-      system.makeDirectory(path);
-    for (const [path, content] of Object.entries(options.files ?? {})) {
-      const parent = path.slice(0, path.lastIndexOf('/'));
-      if (parent !== '') system.makeDirectory(parent);
-      system.write(path, content);
-    }
-    system.open(preopens);
+    readContract(module);
+    this.#system = new FileSystem(
+      { module, served: () => this.boundGuest, sources: sourcesOf(options), audit: options.audit ?? false },
+      {
+        preopens: Object.entries(options.preopens ?? { '/': '/' }),
+        directories: [...(options.directories ?? [])],
+        files: Object.entries(options.files ?? {}).map(([path, content]) => [path, toBytes(content)]),
+      },
+    );
+    this.files = this.#system;
   }
 
   protected override provide(_guest: Guest, namespace: string): Record<string, HostFunction> {
@@ -61,69 +60,73 @@ class MemoryWasi extends BaseWasi implements Wasi {
   }
 }
 
-/** The file-system module: one instance, its glue, and the host's way into it. */
+/**
+ * The file system: an instance of the module, or what it will begin with.
+ *
+ * As long as nothing was done to it, its state is what it begins with, and this is what is saved. That stays so when a
+ * rollback returns to such a time.
+ */
 class FileSystem implements MemoryFiles, Companion {
-  readonly #guest: Guest;
-  readonly #glue: Glue;
-  readonly #exports: GlueExports;
-  /** The module's MemFS. */
-  #files: number;
-  /** The module's WASI. */
-  #wasi = 0;
+  readonly #surroundings: Surroundings;
+  readonly #namespaces: string[] = [];
+  /** What it begins with; undefined when a checkpoint was taken after something was done to it. */
+  #beginning: Beginning | undefined;
+  #instance: Instance | undefined;
+  /** What the instance was made of, if it was not loaded. */
+  #madeOf: Beginning | undefined;
+  /** Whether anything was done to the instance, beyond making it. */
+  #used = false;
   /** Whether it may have changed since the last checkpoint; nothing is to be done for it where not. */
   #entered = true;
+  #kept: { beginning: Beginning | undefined; instance: Instance | undefined; used: boolean } | undefined;
 
-  constructor(module: WebAssembly.Module, options: MemoryWasiOptions, served: () => Guest) {
-    this.#glue = new Glue(served, sourcesOf(options));
-    const imports = this.#glue.imports() as unknown as WebAssembly.Imports;
-    this.#guest = instantiateSync(module, imports, options.audit ? { audit: true } : {});
-    this.#glue.bind(this.#guest);
-    this.#exports = this.#glue.exports;
-    [this.#files] = this.#call(3, 'memfs_new') as [number];
-    this.#standInInstance = () => new StandInInstance(served());
+  constructor(surroundings: Surroundings, beginning: Beginning) {
+    this.#surroundings = surroundings;
+    this.#begin(beginning);
   }
 
-  readonly #standInInstance: () => StandInInstance;
+  /** @throws ERR_BELAY_WASI, ERR_BELAY_OPTION */
+  #begin(beginning: Beginning): void {
+    // What may be refused has to be tried.
+    const instance = cannotFail(beginning) ? undefined : Instance.begin(this.#surroundings, beginning);
+    this.#beginning = beginning;
+    this.#instance = instance;
+    this.#madeOf = instance && beginning;
+    this.#used = false;
+    this.#prepare();
+  }
 
-  /** Makes the module's WASI, with these directories open. */
-  open(preopens: Readonly<Record<string, string>>): void {
-    const { memfs___wbgd_downcast_token: token } = this.#exports as {
-      memfs___wbgd_downcast_token?: () => number;
-    };
-    const glue = this.#glue;
-    // What the module takes for one of its MemFS objects: it asks the class for a token, then reads `ptr`.
-    class MemFS {
-      static __wbgd_downcast_token(): unknown {
-        return glue.take(token!());
-      }
-      ptr = 0;
+  /** Makes what a new instance needs before anything is done to it; a rollback may come back to this. */
+  #prepare(): void {
+    const instance = this.#instance;
+    if (!instance || this.#used) return;
+    for (const namespace of this.#namespaces) instance.functions(namespace);
+    instance.checkpoint();
+  }
+
+  /** The instance, with something about to be done to it. */
+  #use(): Instance {
+    this.#entered = true;
+    if (!this.#instance) {
+      this.#madeOf = this.#beginning;
+      this.#instance = Instance.begin(this.#surroundings, this.#beginning!);
+      this.#prepare();
     }
-    const fs = new MemFS();
-    fs.ptr = this.#files;
-    const config = { args: [], env: {}, preopens, fs };
-    [this.#wasi] = this.#call(3, 'wasi_new', this.#glue.add(config)) as [number];
-    // Making it took the MemFS away; this is another handle of the same files.
-    [this.#files] = this.#call(3, 'wasi_fs', this.#wasi) as [number];
+    this.#used = true;
+    return this.#instance;
   }
 
-  /** The module's functions of one WASI namespace, bound to the guest's memory. */
+  /** The functions of one WASI namespace. */
   functions(namespace: string): Record<string, HostFunction> {
-    const module = this.#glue.add(new StandInModule(namespace));
-    const [imports] = this.#call(3, 'wasi_getImports', this.#wasi, module);
-    const functions = (this.#glue.take(imports!) as Record<string, Record<string, HostFunction>>)[namespace]!;
-    const [instance] = this.#call(
-      3,
-      'wasi_instantiate',
-      this.#wasi,
-      this.#glue.add(this.#standInInstance()),
-      0,
-    );
-    this.#glue.drop(instance!);
+    this.#namespaces.push(namespace);
+    this.#entered = true;
+    if (this.#used) this.#instance!.functions(namespace);
+    else this.#prepare();
     const entering: Record<string, HostFunction> = {};
-    for (const [name, value] of Object.entries(functions)) {
+    for (const name of Object.keys(WASI_FUNCTIONS)) {
       entering[name] = (...args) => {
-        this.#entered = true;
-        return value(...args);
+        const made = this.#use().functions(namespace)[name];
+        return made ? made(...args) : ERRNO.nosys;
       };
     }
     // The module makes symbolic links, and panics when it follows one.
@@ -133,110 +136,105 @@ class FileSystem implements MemoryFiles, Companion {
 
   checkpoint(): void {
     if (!this.#entered) return;
-    this.#guest.checkpoint();
-    this.#glue.checkpoint();
+    if (this.#used) {
+      this.#beginning = undefined;
+      this.#madeOf = undefined;
+    }
+    this.#instance?.checkpoint();
+    this.#kept = { beginning: this.#beginning, instance: this.#instance, used: this.#used };
     this.#entered = false;
   }
 
   rollback(): void {
-    if (!this.#entered) return;
-    this.#guest.rollback();
-    this.#glue.rollback();
+    if (!this.#entered || !this.#kept) return;
+    const { beginning, instance, used } = this.#kept;
+    // An instance that was made since of what there was to begin with is as it was made, and need not be made again.
+    if (instance) this.#instance = instance;
+    else if (this.#madeOf !== beginning) this.#instance = undefined;
+    this.#instance?.rollback();
+    this.#madeOf = this.#instance && beginning;
+    this.#beginning = beginning;
+    this.#used = used;
     this.#entered = false;
   }
 
-  read(path: string): Uint8Array {
-    return this.#withFile(path, { read: true }, (file) => {
-      const [pointer, length] = this.#call(4, 'jsvirtualfile_read', file) as [number, number];
-      const content = this.#glue.bytes(pointer, length);
-      this.#exports.__wbindgen_free(pointer, length);
-      return content;
+  get changed(): boolean {
+    return this.#entered;
+  }
+
+  save(): Fields {
+    if (this.#used) return this.#instance!.save();
+    const { preopens, directories, files } = this.#beginning!;
+    return saved('new files', {
+      preopens,
+      directories: directories.length ? directories : undefined,
+      files: files.length ? files : undefined,
     });
   }
 
-  write(path: string, content: Uint8Array | string): void {
-    const bytes = toBytes(content);
-    this.#withFile(path, { read: true, write: true, create: true, truncate: true }, (file) => {
-      for (let at = 0; at < bytes.length; ) {
-        const [pointer, length] = this.#glue.passBytes(bytes.subarray(at));
-        const [written] = this.#call(3, 'jsvirtualfile_write', file, pointer, length) as [number];
-        this.#exports.__wbindgen_free(pointer, length);
-        if (written === 0) throw new BelayError('ERR_BELAY_WASI', `${path} could not be written in full`);
-        at += written;
+  load(state: unknown): void {
+    if (kindOf(state) === 'new files') {
+      const beginning = beginningOf(state);
+      try {
+        this.#begin(beginning);
+      } catch (cause) {
+        throw damaged('new files', 'they cannot be made', { cause });
       }
-    });
-  }
-
-  makeDirectory(path: string): void {
-    const parts = absolute(path).split('/').filter(Boolean);
-    for (let i = 1; i <= parts.length; i++) {
-      const prefix = `/${parts.slice(0, i).join('/')}`;
-      if (!this.exists(prefix)) this.#path('memfs_createDir', prefix);
+    } else {
+      const read = Instance.understand(state, this.#surroundings, this.#instance, this.#namespaces);
+      read.load();
+      if (read.instance !== this.#instance) this.#madeOf = undefined;
+      this.#instance = read.instance;
+      this.#used = true;
     }
-  }
-
-  list(path: string): string[] {
-    const entries = this.#glue.take(this.#path('memfs_readDir', path, 3)!) as { path: string }[];
-    return entries.map((entry) => entry.path.slice(entry.path.lastIndexOf('/') + 1)).sort();
-  }
-
-  remove(path: string): void {
-    this.#path('memfs_removeFile', path);
-  }
-
-  removeDirectory(path: string): void {
-    this.#path('memfs_removeDir', path);
-  }
-
-  rename(from: string, to: string): void {
-    const arguments_ = [...this.#glue.passString(absolute(from)), ...this.#glue.passString(absolute(to))];
-    this.#call(2, 'memfs_rename', this.#files, ...arguments_);
-  }
-
-  exists(path: string): boolean {
-    try {
-      this.#glue.take(this.#path('memfs_metadata', path, 3)!);
-      return true;
-    } catch (error) {
-      if ((error as Error).cause instanceof WebAssembly.RuntimeError) throw error;
-      return false;
-    }
-  }
-
-  /** A function of MemFS with one path. */
-  #path(name: string, path: string, words = 2): number | undefined {
-    return this.#call(words, name, this.#files, ...this.#glue.passString(absolute(path)))[0];
-  }
-
-  #withFile<T>(path: string, options: object, use: (file: number) => T): T {
-    const name = this.#glue.passString(absolute(path));
-    const [file] = this.#call(3, 'memfs_open', this.#files, ...name, this.#glue.add(options)) as [number];
-    try {
-      return use(file);
-    } finally {
-      (this.#exports.__wbg_jsvirtualfile_free as (file: number) => void)(file);
-    }
-  }
-
-  /** Calls an export that reports errors; see {@link Glue.call}. */
-  #call(words: number, name: string, ...args: number[]): number[] {
     this.#entered = true;
-    try {
-      return this.#glue.call(words, (result) => {
-        (this.#exports[name] as (...args: number[]) => void)(result, ...args);
-      });
-    } catch (error) {
-      // The module's messages end in a stray backquote.
-      const reason = (error instanceof Error ? error.message : String(error)).replace(/`$/, '');
-      throw new BelayError('ERR_BELAY_WASI', `the file system refused: ${reason}`, { cause: error });
-    }
   }
+
+  read = (path: string) => this.#use().read(path);
+  write = (path: string, content: Uint8Array | string) => this.#use().write(path, content);
+  makeDirectory = (path: string) => this.#use().makeDirectory(path);
+  list = (path: string) => this.#use().list(path);
+  remove = (path: string) => this.#use().remove(path);
+  removeDirectory = (path: string) => this.#use().removeDirectory(path);
+  rename = (from: string, to: string) => this.#use().rename(from, to);
+  exists = (path: string) => this.#use().exists(path);
 }
 
-function absolute(path: string): string {
-  if (typeof path === 'string' && path.startsWith('/') && !path.includes('\0')) return path;
-  throw new BelayError(
-    'ERR_BELAY_OPTION',
-    `${String(path)} is no absolute path of the in-memory file system`,
-  );
+/** Bytes of files that fit into the module without a doubt. */
+const MODEST = 1 << 26;
+
+/** Whether the module is sure to make all of it: plain absolute paths, and none below a file. */
+function cannotFail({ preopens, directories, files }: Beginning): boolean {
+  const folders = [...directories, ...preopens.map(([, path]) => path)];
+  const names = new Set(files.map(([path]) => path));
+  const paths = [...folders, ...names];
+  if (!paths.every((path) => typeof path === 'string' && /^(\/|(\/(?!\.{1,2}(\/|$))[^/\0]+)+)$/.test(path))) {
+    return false;
+  }
+  if (names.has('/') || folders.some((path) => names.has(path))) return false;
+  for (const path of paths) {
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      if (names.has(path.slice(0, end))) return false;
+    }
+  }
+  return files.reduce((sum, [, content]) => sum + content.length, 0) < MODEST;
 }
+
+/** @throws ERR_BELAY_STATE */
+function beginningOf(state: unknown): Beginning {
+  const fields = fieldsOf(state, 'new files', ['preopens', 'directories', 'files']);
+  return {
+    preopens: listOf(fields, 'preopens', 'new files', isPreopen),
+    directories: listOf(fields, 'directories', 'new files', isPath),
+    // A copy: what was given may be a view of something that will be used again.
+    files: listOf(fields, 'files', 'new files', isFile).map(([path, content]) => [
+      path,
+      new Uint8Array(content),
+    ]),
+  };
+}
+
+const isPath = (value: unknown): value is string => typeof value === 'string' && value.startsWith('/');
+const isPreopen = (value: unknown): value is [string, string] => isPair(value) && isPath(value[1]);
+const isFile = (value: unknown): value is [string, Uint8Array] =>
+  isPair(value) && isPath(value[0]) && value[1] instanceof Uint8Array;

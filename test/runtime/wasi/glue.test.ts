@@ -2,8 +2,18 @@
 import { readFile } from 'node:fs/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { BelayError } from '../../../contract/errors.js';
 import type { Guest } from '../../../runtime/types.js';
-import { Glue, StandInInstance } from '../../../runtime/wasi/glue.js';
+import { Glue } from '../../../runtime/wasi/glue.js';
+import { StandInInstance, StandInMemory, StandInModule } from '../../../runtime/wasi/stand-ins.js';
+import { parse } from './support.js';
+
+/** A table with one function. */
+function table(): WebAssembly.Table {
+  const wasm = parse('(module (table (export "t") 1 funcref) (elem (i32.const 0) 0) (func))');
+  return new WebAssembly.Instance(new WebAssembly.Module(wasm as BufferSource)).exports
+    .t as WebAssembly.Table;
+}
 
 /** A guest that is a memory with a stack pointer and an allocator that never frees; it notes what is announced. */
 function fake() {
@@ -16,7 +26,7 @@ function fake() {
     instance: {
       exports: {
         memory,
-        __wbindgen_export_2: new WebAssembly.Table({ element: 'anyfunc', initial: 1 }),
+        __wbindgen_export_2: table(),
         __wbindgen_malloc: (bytes: number) => {
           free += bytes;
           return free - bytes;
@@ -85,7 +95,7 @@ test('what imports write into the module is announced', () => {
 
 test('so is what they write into the guest, to the byte', () => {
   const { served, glue, wbg } = setup();
-  const instance = new StandInInstance(served.guest);
+  const instance = new StandInInstance(new StandInMemory(served.guest));
   const buffer = wbg.__wbg_buffer_3f3d764d4747d564!(glue.add(instance.exports.memory)) as number;
   const all = wbg.__wbg_new_8c3f0052272a457a!(buffer) as number;
   const part = wbg.__wbg_subarray_58ad4efbb5bcb886!(all, 1000, 1100) as number;
@@ -93,6 +103,17 @@ test('so is what they write into the guest, to the byte', () => {
   assert.is(served.changed(), 30);
   assert.is(served.silent(), 0);
   assert.is(served.bytes()[1010], 1);
+});
+
+test('the guest’s memory is as long as the guest believes', () => {
+  const { served, glue, wbg } = setup();
+  const exports = served.guest.instance.exports as Record<string, unknown>;
+  exports['belay:size:0'] = () => 0.5;
+  const buffer = wbg.__wbg_buffer_3f3d764d4747d564!(glue.add(new StandInMemory(served.guest))) as number;
+  const length = wbg.__wbg_get_765201544a2b6869!(buffer, glue.add('byteLength')) as number;
+  const view = wbg.__wbg_new_8c3f0052272a457a!(buffer) as number;
+  assert.is(glue.get(length), 32768);
+  assert.is((glue.get(view) as Uint8Array).length, 32768);
 });
 
 test('numbers of objects mean after a rollback what they meant', () => {
@@ -127,6 +148,115 @@ test('errors go where the module looks for them', () => {
     glue.add(undefined),
   );
   assert.match((stored[0] as Error).message, 'inside');
+});
+
+test('the heap as data, and loaded into another instance', () => {
+  const [one, two] = [setup(), setup()];
+  const fn = (glue: Glue) => (glue.exports.__wbindgen_export_2 as WebAssembly.Table).get(0);
+  const memory = new StandInMemory(one.served.guest);
+  const symbol = Symbol('s');
+  const values = [null, undefined, true, 'text', 5, -1.5, symbol, symbol, globalThis, Symbol, Object];
+  const objects = [
+    new StandInModule('ns'),
+    memory,
+    new StandInInstance(memory),
+    new Error('message'),
+    fn(one.glue),
+  ];
+  const numbers = [...values, ...objects].map((value) => one.glue.add(value));
+  const call = one.wbg.__wbg_bind_10dfe70e95d2a480!;
+  const bound = call(numbers[numbers.length - 1]!, numbers[1]!, one.glue.add(7), one.glue.add(8)) as number;
+  // Two that are free, in an order that tells.
+  const [a, b] = [one.glue.add('a'), one.glue.add('b')];
+  one.glue.drop(b);
+  one.glue.drop(a);
+
+  const saved = JSON.parse(JSON.stringify(one.glue.save([one.glue.get(bound), 'taken'])));
+  two.glue.add('what was there');
+  const read = two.glue.read(saved);
+  assert.is(two.glue.get(36), 'what was there', 'nothing has changed yet');
+  two.glue.load(read);
+  const get = (i: number) => two.glue.get(numbers[i]!);
+  for (const i of [0, 1, 2, 3, 4, 5, 8, 9, 10]) assert.is(get(i), values[i]);
+  assert.is((get(6) as symbol).description, 's');
+  assert.is(get(6), get(7), 'one symbol stays one');
+  const [module, standIn, instance, error, element] = [11, 12, 13, 14, 15].map(get);
+  assert.is((module as StandInModule).namespace, 'ns');
+  assert.is((instance as StandInInstance).exports.memory, standIn);
+  assert.is((standIn as StandInMemory).buffer, two.served.guest.memory.buffer);
+  assert.is((error as Error).message, 'message');
+  assert.is(element, fn(two.glue), 'the function of its own table');
+  assert.is(read.taken[0], two.glue.get(bound));
+  assert.is(read.taken[1], 'taken');
+  assert.equal(two.glue.save(read.taken), saved);
+  assert.is(two.glue.add('first'), a);
+  assert.is(two.glue.add('second'), b);
+  assert.is(two.glue.add('third'), b + 1);
+});
+
+test('objects that cannot be said are named', () => {
+  for (const [value, name] of [
+    [() => {}, /the function \(without a name\)/],
+    [function named() {}, /the function named/],
+    [new Uint8Array(1), /class Uint8Array/],
+    [new TypeError('x'), /class TypeError/],
+    [Object.create(null), /class \(none\)/],
+    [{}, /class Object/],
+    [1n, /the bigint 1/],
+    [Number.NaN, /the number NaN/],
+    [-0, /the number 0/],
+  ] as const) {
+    const { glue } = setup();
+    glue.add(value);
+    assert.throws(
+      () => glue.save([]),
+      (error: BelayError) => error.code === 'ERR_BELAY_STATE' && name.test(error.message),
+    );
+  }
+});
+
+test('a heap that is none is refused', () => {
+  const good = { heap: [null, 'x', [0]], free: [36], taken: [], objects: [['symbol', null]] };
+  setup().glue.read(good);
+  for (const wrong of [
+    { free: [36, 36] },
+    { free: [39] },
+    { free: [33] },
+    { free: [36.5] },
+    { heap: [null, 'x', [1]] },
+    { heap: [null, [0, 0]] },
+    { heap: [null, {}] },
+    { taken: [[5]] },
+    { objects: [['symbol', 5]] },
+    { objects: ['symbol'] },
+    { objects: [null] },
+    {
+      objects: [
+        ['symbol', null],
+        ['bound', [0], null],
+      ],
+    },
+    {
+      objects: [
+        ['symbol', null],
+        ['bound', [1], null],
+      ],
+    },
+    { objects: [['global', 'process']] },
+    { objects: [['global', 'toString']] },
+    { objects: [['table', 1]] },
+    { objects: [['table', -1]] },
+    { objects: [['instance', null]] },
+    { objects: [['module', 1]] },
+    { objects: [['error']] },
+    { objects: [['view', 1, 2]] },
+  ]) {
+    assert.throws(
+      () => setup().glue.read({ ...good, ...wrong }),
+      (error: BelayError) => error.code === 'ERR_BELAY_STATE',
+      JSON.stringify(wrong),
+    );
+  }
 });
 
 test('each import takes as many arguments as the module gives', async () => {

@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { BelayError } from '../../../contract/errors.js';
 import { instantiate } from '../../../runtime/index.js';
+import type { Companion } from '../../../runtime/types.js';
 import { createNodeWasi, type NodeWasiOptions, WasiExit } from '../../../runtime/wasi/index.js';
 import { Caller, CREATE, callerOf, LAYOUTS, random, text } from './support.js';
 import { WITX } from './witx.js';
@@ -89,6 +90,90 @@ onNode('streams and environment go back, as with files in memory', async () => {
   assert.is(caller.read(0), 'before');
   caller.write(1, 'next');
   assert.is(text(wasi.takeStdout()), 'next');
+});
+
+/** A guest on real files, and what WASI joins to it: the process, and its descriptors. */
+async function saving(options: NodeWasiOptions = {}, namespace?: string) {
+  const wasi = await createNodeWasi(options);
+  const joined: Required<Companion>[] = [];
+  const guest = await instantiate(callerOf(undefined, namespace), (self) => {
+    self.join = (companion) => joined.push(companion as Required<Companion>);
+    return wasi.imports(self);
+  });
+  const [process, files] = joined as [Required<Companion>, Required<Companion>];
+  return { wasi, guest, process, files, caller: new Caller(guest, 3) };
+}
+
+const refuses = (run: () => void, words: RegExp) =>
+  assert.throws(run, (error: BelayError) => error.code === 'ERR_BELAY_STATE' && words.test(error.message));
+
+onNode('what is kept can be saved while no file is open, and loaded elsewhere', async ({ folder }) => {
+  const options = { preopens: { '/': folder, '/again': folder }, stdin: 'abcdef' };
+  const one = await saving(options);
+  assert.equal(one.files.save(), { wasi: 'real files', version: 1, preopens: ['/', '/again'] });
+  one.files.checkpoint();
+  assert.not.ok(one.files.changed);
+  one.caller.read(0, 3);
+  one.caller.write(1, 'output');
+  const fd = one.caller.open('hello.txt') as number;
+  assert.ok(one.files.changed);
+  refuses(() => one.files.save(), new RegExp(`descriptor ${fd} of the guest is a real file`));
+  // No rollback closes it.
+  one.files.rollback();
+  refuses(() => one.files.save(), /real file/);
+  one.caller.close(fd);
+  one.caller.close(1);
+  one.caller.close(4);
+
+  const two = await saving(options);
+  two.caller.open('hello.txt');
+  two.process.load(one.process.save());
+  two.files.load(one.files.save());
+  for (const { caller, wasi } of [one, two]) {
+    assert.is(caller.read(0), 'def');
+    assert.is(caller.write(1, 'more'), 'errno 8');
+    assert.is(text(wasi.takeStdout()), 'output');
+    // The numbers that are free.
+    assert.equal([caller.open('hello.txt'), caller.open('hello.txt')], [1, 4]);
+    assert.is(caller.read(4), 'hello world');
+  }
+});
+
+onNode('descriptors that are not what was given, and states of others, are refused', async ({ folder }) => {
+  const options = { preopens: { '/': folder, '/again': folder } };
+  const changes: ((caller: Caller) => number)[] = [
+    (caller) => caller.call('fd_renumber', 3, 4),
+    (caller) => caller.call('fd_renumber', 1, 4),
+    (caller) => caller.call('fd_fdstat_set_rights', 3, 1n << 13n, 0n),
+  ];
+  const unused = await saving(options);
+  for (const change of changes) {
+    const one = await saving(options);
+    assert.is(change(one.caller), 0);
+    refuses(() => one.files.save(), /not what it was given/);
+    refuses(() => one.files.load(unused.files.save()), /has closed or changed descriptor/);
+  }
+  const lost = await saving(options);
+  lost.caller.close(3);
+  refuses(() => lost.files.load(unused.files.save()), /has closed or changed descriptor 3/);
+  assert.is(lost.caller.close(3), 8);
+  // Streams are all alike.
+  const moved = await saving();
+  assert.is(moved.caller.call('fd_renumber', 1, 2), 0);
+  const target = await saving();
+  target.process.load(moved.process.save());
+  target.files.load(moved.files.save());
+  for (const { caller, wasi } of [moved, target]) {
+    caller.write(2, 'text');
+    assert.is(text(wasi.takeStdout()), 'text');
+    assert.is(caller.write(1, 'text'), 'errno 8');
+  }
+  refuses(() => moved.files.load(unused.files.save()), /named \/, \/again, and here they are \(none\)/);
+  const closed = (list: unknown) => ({ wasi: 'real files', version: 1, closed: list });
+  for (const list of [[['wasi_snapshot_preview1', [9]]], [['other', [0]]], [[0]], 5]) {
+    refuses(() => moved.files.load(closed(list)), /damaged/);
+  }
+  refuses(() => moved.files.load({ wasi: 'files', version: 1 }), /files in memory, not of/);
 });
 
 onNode('a guest that closes its streams does not close ours', async ({ folder }) => {
