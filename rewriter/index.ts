@@ -8,6 +8,7 @@
  */
 export type { Contract, Layout } from '../contract/contract.js';
 export { BelayError, type BelayErrorCode } from '../contract/errors.js';
+export { bake } from './bake.js';
 export { inspect } from './inspect.js';
 export { instrument, RefusedError } from './instrument.js';
 export { DEFAULT_REGION } from './options.js';

@@ -152,3 +152,34 @@ export interface Inspection {
   /** Instructions that change state, by mnemonic. */
   writes: Record<string, number>;
 }
+
+export interface BakeOptions {
+  /**
+   * Exported functions that have run before the state was taken and must not run again: they become functions that do
+   * nothing. Default: `_initialize` and `__wasm_call_ctors`, where the module exports them. `[]` for a state from
+   * before they ran.
+   */
+  finished?: readonly string[];
+}
+
+/** What bake() did, in numbers. */
+export interface BakeReport {
+  /** Data segments that hold the content of the memories, and the bytes in them. */
+  segments: number;
+  bytes: number;
+  /** Element segments that hold the content of the tables, and the elements in them. */
+  elementSegments: number;
+  elements: number;
+  /** Exports that have become functions that do nothing. */
+  finished: string[];
+  /** Bytes of the module before and after. */
+  bytesBefore: number;
+  bytesAfter: number;
+  /** What the module alone cannot bring back, and what its host has to see to. */
+  warnings: string[];
+}
+
+export interface Baked {
+  wasm: Uint8Array;
+  report: BakeReport;
+}
