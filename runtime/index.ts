@@ -13,5 +13,6 @@ export { BelayError, type BelayErrorCode } from '../contract/errors.js';
 export { UntrackedWriteError, type WrittenRange } from './guest/audit.js';
 export { instantiate, instantiateSync } from './guest/guest.js';
 export { readContract } from './guest/section.js';
+export type { GuestState, StateAccess, StateShape } from './guest/state.js';
 export { unavailable } from './mechanisms/index.js';
 export * from './types.js';

@@ -3,6 +3,7 @@
  * Node 20 and later, Deno, Bun, browsers and workerd-like hosts.
  */
 import type { Contract, MechanismName } from '../contract/contract.js';
+import type { StateAccess } from './guest/state.js';
 import type { PolicyMaker } from './speculation/types.js';
 
 /** A WebAssembly address: a number, or a bigint for a 64-bit memory (numbers are accepted there too). */
@@ -67,6 +68,31 @@ export interface EpochInfo {
    * keep kinds apart. The first 255 different ones count.
    */
   kind?: string;
+  /** Number of the request to come, as the host counts them: for a history. */
+  request?: number;
+  /** What else the host says of it: for a history. */
+  label?: string;
+  /** 64 bits of a digest of the request, in hexadecimal: for a history. */
+  digest?: string;
+}
+
+/** What is told of a guest's epochs: for recorders. None of these may run the guest. */
+export interface Observer {
+  /**
+   * The epoch ends: what it wrote is still known ({@link StateAccess.written}).
+   * @param info of the epoch that begins
+   * @throws to have no checkpoint: nothing was done yet
+   */
+  beforeCheckpoint(info?: EpochInfo): void;
+  afterCheckpoint?(): void;
+  /** The epoch is undone. @throws to have no rollback */
+  beforeRollback(reason?: string): void;
+  afterRollback?(): void;
+}
+
+/** What guest.record() hands a guest to (wasm-belay/history has one). */
+export interface GuestRecorder<O, R> {
+  record(guest: Guest, options: O): R;
 }
 
 /** A running module with its checkpoints. */
@@ -100,9 +126,10 @@ export interface Guest<E extends WebAssembly.Exports = WebAssembly.Exports> exte
   /**
    * Restores the state of the last checkpoint: memories and their sizes, globals, tables, dropped segments
    * and the companions. May be called again and again.
+   * @param reason for a history
    * @throws ERR_BELAY_NO_CHECKPOINT, ERR_BELAY_RUNNING; with `audit`, ERR_BELAY_UNTRACKED_WRITE.
    */
-  rollback(): void;
+  rollback(reason?: string): void;
   /**
    * checkpoint(), then `fn`; when it throws (or its promise rejects) rollback() and throw on.
    * An error caused by {@link limit} arrives as ERR_BELAY_OVERRUN with the trap as its cause, one caused by a full
@@ -119,6 +146,28 @@ export interface Guest<E extends WebAssembly.Exports = WebAssembly.Exports> exte
   limit(limits?: Limits): void;
   /** Registers host state that goes back with the guest. */
   join(companion: Companion): void;
+  /**
+   * The whole state of now as one document, to be kept or sent elsewhere: whatever mechanism, layout or engine the same
+   * module has there. Pages that are zero take no room.
+   * @throws ERR_BELAY_RUNNING; ERR_BELAY_STATE where a part of the state means nothing elsewhere (a host object behind an
+   *   externref, a function of another module in a table), or a companion cannot save its own
+   */
+  save(): Uint8Array<ArrayBuffer>;
+  /**
+   * Makes a state that {@link save} gave the guest's, and a checkpoint of it: rollback() returns to it.
+   * @throws ERR_BELAY_STATE for a document that is damaged, of another version or of another module, and for a state that
+   *   does not fit into this guest: the guest then is as it was; ERR_BELAY_RUNNING
+   */
+  restore(document: Uint8Array): void;
+  /** Has a history record this guest's checkpoints from now on: the same as `store.record(guest, options)`. */
+  record<O, R>(store: GuestRecorder<O, R>, options: O): R;
+  /** The whole state in parts, as recorders use it. */
+  readonly state: StateAccess;
+  /**
+   * Tells `observer` of each checkpoint and rollback, until what is returned is called. For recorders.
+   * @throws ERR_BELAY_STATE where there is an observer already
+   */
+  observe(observer: Observer): () => void;
   stats(): GuestStats;
 }
 

@@ -7,16 +7,21 @@ import type {
   EpochInfo,
   Guest,
   GuestImports,
+  GuestRecorder,
   GuestStats,
   InstantiateOptions,
   Limits,
+  Observer,
   Pointer,
 } from '../types.js';
+import { State, stateError } from './access.js';
 import { Audit } from './audit.js';
+import { readDocument, writeDocument } from './document.js';
 import { checkAliases, checkImportedMemory, trackMemory, trackTable } from './host-objects.js';
 import { type Depth, watchImports } from './imports.js';
 import { StepLimit } from './limits.js';
 import { readContract } from './section.js';
+import type { StateAccess } from './state.js';
 
 const OPTIONS: Record<keyof InstantiateOptions, true> = { audit: true, mechanism: true, policy: true };
 
@@ -34,6 +39,8 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
   private memories: WebAssembly.Memory[] = [];
   private steps: StepLimit | undefined;
   private audit: Audit | undefined;
+  private whole!: State;
+  private observer: Observer | undefined;
   private readonly companions: Companion[] = [];
   readonly kinds: string[] = [''];
   private checkpoints = 0;
@@ -87,6 +94,16 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
       { exports: all, memories: this.memories, bytes: (k) => this.memoryBytes(k) },
       this.options.policy,
     );
+    this.whole = new State({
+      contract,
+      exports: all,
+      saver: this.saver,
+      memories: this.memories,
+      companions: this.companions,
+      bytes: (k) => this.memoryBytes(k),
+      idle: (what) => this.idle(what),
+      checkpoint: () => this.checkpoint(),
+    });
     if (contract.steps) this.steps = new StepLimit(all);
     if (this.options.audit) {
       this.audit = new Audit(() =>
@@ -116,13 +133,17 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
 
   checkpoint(info?: EpochInfo): void {
     this.idle('checkpoint');
+    const { observer, whole } = this;
+    whole.ending(() => observer?.beforeCheckpoint(info));
     this.saver.checkpoint(info?.kind === undefined ? 0 : this.kindOf(info.kind));
     this.audit?.checkpoint();
     for (const companion of this.companions) companion.checkpoint();
     this.checkpoints++;
+    whole.began(false);
+    observer?.afterCheckpoint?.();
   }
 
-  rollback(): void {
+  rollback(reason?: string): void {
     this.idle('rollback');
     if (!this.checkpoints) {
       throw new BelayError(
@@ -130,10 +151,14 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
         'there is no checkpoint to return to: call checkpoint() first',
       );
     }
+    const { observer, whole } = this;
+    whole.ending(() => observer?.beforeRollback(reason));
     this.saver.rollback();
     if (this.steps) this.steps.exceeded = undefined;
     for (const companion of this.companions) companion.rollback();
     this.rollbacks++;
+    whole.began(true);
+    observer?.afterRollback?.();
     this.audit?.rollback();
   }
 
@@ -170,7 +195,7 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
       );
     }
     const full = this.logFull;
-    this.rollback();
+    this.rollback(error instanceof Error ? error.message : String(error));
     if (full) {
       return new BelayError(
         'ERR_BELAY_LOG_FULL',
@@ -233,6 +258,42 @@ class LiveGuest<E extends WebAssembly.Exports> implements Guest<E>, Depth {
 
   join(companion: Companion): void {
     this.companions.push(companion);
+  }
+
+  get state(): StateAccess {
+    this.started('state');
+    return this.whole;
+  }
+
+  save(): Uint8Array<ArrayBuffer> {
+    this.idle('save');
+    this.started('save');
+    return writeDocument(this.whole);
+  }
+
+  restore(document: Uint8Array): void {
+    this.idle('restore');
+    const { module, state } = readDocument(document);
+    if (module !== this.contract.module) {
+      throw stateError(
+        `the state is of another module (SHA-256 ${module.slice(0, 16)}…, and this guest's is ${this.contract.module.slice(0, 16)}…): restore it into a guest of the module that it was saved from`,
+      );
+    }
+    this.state.load(state);
+  }
+
+  record<O, R>(store: GuestRecorder<O, R>, options: O): R {
+    return store.record(this as unknown as Guest, options);
+  }
+
+  observe(observer: Observer): () => void {
+    if (this.observer) {
+      throw stateError('the guest is recorded already: close that recorder first');
+    }
+    this.observer = observer;
+    return () => {
+      if (this.observer === observer) this.observer = undefined;
+    };
   }
 
   stats(): GuestStats {
