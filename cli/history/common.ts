@@ -46,9 +46,13 @@ function expressionError(error: BelayError): string {
   return [errorLine(new BelayError(error.code, message)), ...place].join('\n');
 }
 
+/** Without, Date.parse() takes 1.5 for the fifth of January. */
+const HAS_YEAR = /\d{4}/;
+
 /** A checkpoint as History.find() takes it. */
 export function parseCheckpoint(text: string): string {
-  if (/^(first|last|-?\d+)$/.test(text) || !Number.isNaN(Date.parse(text))) return text;
+  if (/^(first|last|-?\d+)$/.test(text) || (HAS_YEAR.test(text) && !Number.isNaN(Date.parse(text))))
+    return text;
   throw new InvalidArgumentError(
     'It is a number, first, last, -N (from the end), or a time such as 2026-01-31T12:00.',
   );

@@ -40,10 +40,11 @@ export interface NamedChange {
 
 const OURS = /^belay:/;
 
-/** A reference as tables and globals have it (runtime/guest/state.ts). */
-const reference = (element: number): string => (element === 0 ? 'null' : `function ${element - 1}`);
+/** A reference as tables and globals have it (contract/state.ts): functions by their index in the original module. */
+const reference = ({ functions }: Contract, element: number): string =>
+  element === 0 ? 'null' : `function ${functions[element - 1] ?? `of number ${element - 1}`}`;
 
-function decode(type: string, view: DataView, at: number): NamedValue {
+function decode(contract: Contract, type: string, view: DataView, at: number): NamedValue {
   switch (type) {
     case 'i32':
       return view.getInt32(at, true);
@@ -56,7 +57,7 @@ function decode(type: string, view: DataView, at: number): NamedValue {
     case 'v128':
       return Buffer.from(view.buffer, view.byteOffset + at, 16).toString('hex');
     default:
-      return reference(view.getUint32(at, true));
+      return reference(contract, view.getUint32(at, true));
   }
 }
 
@@ -86,7 +87,7 @@ export function namedState(history: History, entry: number): NamedState {
         index,
         ...(name !== undefined && { name }),
         type,
-        value: decode(type, view, shape.globals + 16 * i),
+        value: decode(contract, type, view, shape.globals + 16 * i),
       };
     }),
     hostBytes: sizes[1]!,
@@ -138,7 +139,11 @@ export function* namedChanges(history: History, from: number, to: number): Itera
     for (let i = 0; i < length; i++) {
       const [old, now] = [a![i] ?? 0, b![i] ?? 0];
       if (old === now) continue;
-      yield { what: `${tableName(table)}[${i}]`, before: reference(old), after: reference(now) };
+      yield {
+        what: `${tableName(table)}[${i}]`,
+        before: reference(contract, old),
+        after: reference(contract, now),
+      };
     }
   }
 }

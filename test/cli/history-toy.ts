@@ -37,7 +37,7 @@ const contract = {
     { index: 4, type: 'f64', exports: [] },
   ],
   segments: { data: [2], elements: [] },
-  functions: [],
+  functions: [5, 6, 17],
   steps: false,
   oracle: false,
 } as unknown as Contract;
