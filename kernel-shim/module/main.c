@@ -26,7 +26,8 @@
  *                     checkpoint, chosen: copied ahead, stays SAVED  <--------------+
  *
  *      The invariant: a page that is not in the list of saved pages is not writable, at its address
- *      or at any other that its entry is moved to.
+ *      or at any other that its entry is moved to; nor is its entry dirty, by which mprotect()
+ *      would make it writable without a fault.
  *
  * THE PARTS.
  *      device.c       /dev/smc: who may call, arguments, a thread that carries an operation out

@@ -39,21 +39,44 @@ bool smc_own_page(pte_t pte)
 }
 
 /*
+ * Write-protects the entry of a page that is on its way to another place, and comes back as its
+ * entry says: writable or not, dirty or not. That it is dirty, the page itself knows by now.
+ */
+static bool protect_moving(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
+{
+	swp_entry_t entry = pte_to_swp_entry(*ptep);
+	bool writable = is_writable_migration_entry(entry);
+	pte_t pte;
+
+	if (!writable && !is_readable_exclusive_migration_entry(entry))
+		return false;
+	pte = swp_entry_to_pte(make_readable_exclusive_migration_entry(swp_offset_pfn(entry)));
+	if (pte_swp_soft_dirty(*ptep))
+		pte = pte_swp_mksoft_dirty(pte);
+	set_pte_at(mm, addr, ptep, pte);
+	return writable;
+}
+
+/*
  * Write-protects an entry, which is locked; false if it was not writable. The caller flushes.
  *
- * The entry is cleaned too: mprotect() makes an entry that is dirty writable again without a
- * fault. What it said of the page is kept in the page's own flag, or the page would be dropped
- * when memory is short.
+ * The entry is cleaned too, also where it is read-only already: mprotect() makes an entry that is
+ * dirty writable again without a fault. What it said of the page is kept in the page's own flag,
+ * or the page would be dropped when memory is short.
  */
 bool smc_pte_protect(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
 {
 	pte_t pte = *ptep;
+	bool writable;
 
-	if (!pte_present(pte) || !pte_write(pte))
+	if (!pte_present(pte))
+		return !pte_none(pte) && protect_moving(mm, addr, ptep);
+	writable = pte_write(pte);
+	if (!writable && !(pte_dirty(pte) && smc_own_page(pte)))
 		return false;
 	pte = ptep_get_and_clear(mm, addr, ptep);
 	if (pte_dirty(pte) && pfn_valid(pte_pfn(pte)))
 		set_page_dirty(pte_page(pte));
 	set_pte_at(mm, addr, ptep, pte_wrprotect(pte_mkclean(pte)));
-	return true;
+	return writable;
 }

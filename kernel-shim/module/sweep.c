@@ -15,25 +15,8 @@ static unsigned long sweep_ptes(struct mm_struct *mm, unsigned long addr, unsign
 
 	if (!start)
 		return 0;
-	for (pte = start; addr < end; pte++, addr += PAGE_SIZE) {
-		if (pte_present(*pte)) {
-			count += smc_pte_protect(mm, addr, pte);
-		} else if (!pte_none(*pte)) {
-			/* a page on its way to another place comes back as its entry says */
-			swp_entry_t entry = pte_to_swp_entry(*pte);
-
-			if (is_writable_migration_entry(entry)) {
-				pte_t read;
-
-				entry = make_readable_exclusive_migration_entry(swp_offset(entry));
-				read = swp_entry_to_pte(entry);
-				if (pte_swp_soft_dirty(*pte))
-					read = pte_swp_mksoft_dirty(read);
-				set_pte_at(mm, addr, pte, read);
-				count++;
-			}
-		}
-	}
+	for (pte = start; addr < end; pte++, addr += PAGE_SIZE)
+		count += smc_pte_protect(mm, addr, pte);
 	pte_unmap_unlock(start, lock);
 	return count;
 }

@@ -519,6 +519,45 @@ static void kept_by_next(void *argument)
 	compare(o->name, 9);
 }
 
+static void write_read_only(int value)
+{
+	mprotect(areas[A].at, SIZE, PROT_READ | PROT_WRITE);
+	memset(areas[A].at, value, SIZE);
+}
+
+/*
+ * Pages that are read-only at the checkpoint, and whose entries were dirty by then: because they were written before the first one, since the
+ * last one, or put back by a rollback.
+ */
+static void read_only_and_dirty(void *argument)
+{
+	const char *const name = argument;
+	long r;
+
+	make_world();
+	handle = smc_self(0, "");
+	mprotect(areas[A].at, SIZE, PROT_READ);
+	remember();
+	for (int epoch = 0; epoch < 3; epoch++) {
+		r = smc_take(handle);
+		if (r)
+			compare(name, 2 * epoch + r);
+		if (r < 2) {
+			write_read_only(0x51 + r);
+			smc_back(handle, r + 1);
+		}
+	}
+	write_read_only(0x61);
+	mprotect(areas[A].at, SIZE, PROT_READ);
+	remember();
+	r = smc_take(handle);
+	if (r == 0) {
+		write_read_only(0x71);
+		smc_back(handle, 1);
+	}
+	compare(name, 7);
+}
+
 static sigjmp_buf next_operation;
 
 static void on_fault(int number)
@@ -576,6 +615,7 @@ int main(int count, char **arguments)
 		in_child(operations[i].name, one, (void *)&operations[i]);
 		in_child(operations[i].name, kept_by_next, (void *)&operations[i]);
 	}
+	in_child("read-only and dirty", read_only_and_dirty, "read-only and dirty");
 	in_child("random operations", random_order, &rounds);
 	ok(smc_held() == 0, "nothing is held when all are gone: %ld bytes", smc_held());
 	return tap_end();

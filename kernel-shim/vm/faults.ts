@@ -43,6 +43,13 @@ export const FAULTS: readonly ModuleFault[] = [
     by: 'mem_ops',
   },
   {
+    what: 'an entry that is read-only at the checkpoint stays dirty',
+    file: 'ptes.c',
+    from: 'if (!writable && !(pte_dirty(pte) && smc_own_page(pte)))',
+    to: 'if (!writable)',
+    by: 'mem_ops',
+  },
+  {
     what: 'a page that was written is not protected again',
     file: 'speculate.c',
     from: 'if (smc_pte_protect(c->mm, p->addr, pte)) {',
