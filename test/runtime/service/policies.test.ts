@@ -10,10 +10,10 @@ function remember(options: HandlerOptions = {}, guest: FakeGuest = fakeGuest()) 
   const handler = createHandler(guest, {
     observer: seen,
     handle({ target }) {
-      guest.state.push(target);
+      guest.words.push(target);
       if (target === '/throw') throw new Error('a secret at /home/user/app.c:12');
       if (target === '/malformed') return { status: 200 } as never;
-      return plain(guest.state.join(' '));
+      return plain(guest.words.join(' '));
     },
     ...options,
   });
@@ -59,7 +59,7 @@ test('an answer that is none is malformed', async () => {
   const { guest, get, reports } = remember();
   assert.is((await get('/malformed')).status, 500);
   assert.is(reports[0]!.outcome!.failure!.reason, 'malformed');
-  assert.equal(guest.state, []);
+  assert.equal(guest.words, []);
 });
 
 test('a guest cannot choose the request id, nor break the answer', async () => {

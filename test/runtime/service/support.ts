@@ -5,12 +5,12 @@ import type { Guest, GuestStats, Limits } from '../../../runtime/types.js';
 
 /** State that a test's function changes, and that goes back as a guest's memory would. */
 export interface FakeGuest extends Guest {
-  state: string[];
+  words: string[];
   calls: string[];
   limits: (Limits | undefined)[];
 }
 
-/** A guest without WebAssembly: `state` is what a rollback restores. */
+/** A guest without WebAssembly: `words` is what a rollback restores. */
 export function fakeGuest(options: { steps?: boolean; failRollback?: string } = {}): FakeGuest {
   let saved: string[] | undefined;
   const stats: GuestStats = {
@@ -23,7 +23,7 @@ export function fakeGuest(options: { steps?: boolean; failRollback?: string } = 
     supportBytes: 4096,
   };
   const guest = {
-    state: [] as string[],
+    words: [] as string[],
     calls: [] as string[],
     limits: [] as (Limits | undefined)[],
     module: new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])),
@@ -34,13 +34,13 @@ export function fakeGuest(options: { steps?: boolean; failRollback?: string } = 
     checkpoint() {
       guest.calls.push('checkpoint');
       stats.checkpoints++;
-      saved = [...guest.state];
+      saved = [...guest.words];
     },
     rollback() {
       guest.calls.push('rollback');
       if (options.failRollback) throw Object.assign(new Error('a secret'), { code: options.failRollback });
       stats.rollbacks++;
-      guest.state = [...(saved ?? [])];
+      guest.words = [...(saved ?? [])];
     },
     limit(limits?: Limits) {
       guest.limits.push(limits);
