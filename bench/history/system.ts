@@ -1,0 +1,20 @@
+/** What the operating system says of this process. */
+import { readFileSync } from 'node:fs';
+
+/** Bytes that the process has written to files and the like, all threads together. 0 where the system does not say. */
+export function writtenBytes(): number {
+  try {
+    return Number(/^wchar: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))![1]);
+  } catch {
+    return 0;
+  }
+}
+
+/** Bytes of memory that the process has, after a collection of garbage. */
+export function residentBytes(): number {
+  (globalThis as { gc?: () => void }).gc?.();
+  return process.memoryUsage.rss();
+}
+
+/** The order of events of timers and messages is given a chance. */
+export const breathe = (): Promise<void> => new Promise((done) => setImmediate(done));
