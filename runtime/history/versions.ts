@@ -189,7 +189,8 @@ export class VersionWalk {
 
   /** Applies all versions up to and with `entry`. */
   seek(page: Uint8Array, entry: number): void {
-    while (this.next <= entry) this.step(page);
+    const { entries } = this.versions;
+    while (this.applied < entries.length && entries[this.applied]! <= entry) this.step(page);
   }
 
   /** Makes `page` what the versions start from. */

@@ -1,0 +1,251 @@
+/**
+ * A guest that is a plain object: the parts of Guest that a recorder uses, and nothing to be compiled or run, so that
+ * thousands of checkpoints take milliseconds. It tells exactly which regions of 64 bytes were written, and restores
+ * them; growth, globals, tables, segments and host state are as a real guest's.
+ */
+import type { Contract } from '../../contract/contract.js';
+import {
+  type GuestState,
+  HOST,
+  memorySpace,
+  REGISTERS,
+  type StateAccess,
+  spaceSizes,
+  stateShape,
+  tableSpace,
+} from '../../runtime/guest/state.js';
+import type { Guest } from '../../runtime/types.js';
+
+export const WASM_PAGE = 65536;
+const REGION = 64;
+
+export const TOY_CONTRACT = {
+  module: '70'.repeat(32),
+  version: 3,
+  mechanism: 'lmc',
+  region: REGION,
+  layout: 'inside',
+  memories: [
+    { is64: false, export: 'memory' },
+    { is64: false, export: 'second' },
+  ],
+  tables: [{ index: 0, export: 'table' }],
+  globals: [
+    { index: 0, type: 'i32', exports: ['g'] },
+    { index: 1, type: 'i64', exports: ['h'] },
+  ],
+  segments: { data: [0], elements: [0] },
+  functions: [1, 2, 3, 4],
+  steps: false,
+  oracle: false,
+} as unknown as Contract;
+
+/** What may be said of an epoch. */
+export interface Info {
+  request?: number;
+  kind?: string;
+  label?: string;
+  digest?: string;
+}
+
+interface Observer {
+  beforeCheckpoint(info?: Info): void;
+  beforeRollback(reason?: string): void;
+}
+
+/** What a rollback restores. */
+interface Saved {
+  pages: number[];
+  table: Uint32Array;
+  globals: bigint[];
+  dropped: number[];
+  host: Uint8Array;
+}
+
+export class Toy {
+  readonly contract = TOY_CONTRACT;
+  readonly kinds = [''];
+  readonly exports = {};
+  readonly state: StateAccess;
+  globals = [0n, 0n];
+  table: Uint32Array = new Uint32Array(2);
+  dropped = [0, 0];
+  host: Uint8Array = new Uint8Array(0);
+  /** Of each memory, as much as it may have; what lies beyond its size is zero. */
+  private readonly buffers: Uint8Array[];
+  private pages: number[];
+  /** Of each memory: what its regions had at the last checkpoint. */
+  private readonly before: Map<number, Uint8Array>[] = [new Map(), new Map()];
+  private saved: Saved;
+  private hostWritten = true;
+  private tableWritten = true;
+  private loaded = false;
+  private observer: Observer | undefined;
+
+  constructor(
+    pages: readonly number[] = [1, 1],
+    readonly most = 4,
+  ) {
+    this.pages = [...pages];
+    this.buffers = pages.map(() => new Uint8Array(most * WASM_PAGE));
+    this.saved = this.save();
+    const shape = stateShape(this.contract);
+    this.state = {
+      contract: this.contract,
+      shape,
+      registers: (into) => this.writeRegisters(into),
+      memory: (memory) => this.memory(memory),
+      table: () => this.table.slice(),
+      tableWritten: () => this.tableWritten,
+      host: (always) => (always || this.hostWritten ? this.host.slice() : undefined),
+      written: (visit) => {
+        if (this.loaded) {
+          this.pages.forEach((pages, memory) => visit(memory, 0, pages * WASM_PAGE));
+          return;
+        }
+        this.before.forEach((regions, memory) => {
+          // Neighbours as one part, as mechanisms tell them.
+          const sorted = [...regions.keys()].sort((a, b) => a - b);
+          for (let i = 0; i < sorted.length; ) {
+            const first = sorted[i]!;
+            let count = 1;
+            while (sorted[i + count] === first + count) count++;
+            visit(memory, first * REGION, count * REGION);
+            i += count;
+          }
+        });
+      },
+      load: (state) => this.load(state),
+    } as StateAccess;
+  }
+
+  get guest(): Guest {
+    return this as unknown as Guest;
+  }
+
+  memory(memory: number): Uint8Array {
+    return this.buffers[memory]!.subarray(0, this.pages[memory]! * WASM_PAGE);
+  }
+
+  write(memory: number, address: number, bytes: Uint8Array): void {
+    const target = this.memory(memory);
+    const end = Math.min(address + bytes.length, target.length);
+    for (let region = Math.floor(address / REGION); region * REGION < end; region++) {
+      if (!this.before[memory]!.has(region))
+        this.before[memory]!.set(region, target.slice(region * REGION, (region + 1) * REGION));
+    }
+    target.set(bytes.subarray(0, end - address), address);
+  }
+
+  grow(memory: number, by: number): boolean {
+    if (this.pages[memory]! + by > this.most) return false;
+    this.pages[memory]! += by;
+    return true;
+  }
+
+  setTable(index: number, value: number): void {
+    this.table[index % this.table.length] = value;
+    this.tableWritten = true;
+  }
+
+  growTable(by: number): void {
+    const table = new Uint32Array(this.table.length + by);
+    table.set(this.table);
+    this.table = table;
+    this.tableWritten = true;
+  }
+
+  setHost(bytes: Uint8Array): void {
+    this.host = bytes;
+    this.hostWritten = true;
+  }
+
+  observe(observer: Observer): () => void {
+    this.observer = observer;
+    return () => {
+      this.observer = undefined;
+    };
+  }
+
+  checkpoint(info?: Info): void {
+    this.observer?.beforeCheckpoint(info);
+    this.begin();
+  }
+
+  rollback(reason?: string): void {
+    this.observer?.beforeRollback(reason);
+    this.before.forEach((regions, memory) => {
+      for (const [region, bytes] of regions) this.buffers[memory]!.set(bytes, region * REGION);
+    });
+    // What grew is gone, and was zero where nobody wrote.
+    this.pages = [...this.saved.pages];
+    this.table = this.saved.table.slice();
+    this.globals = [...this.saved.globals];
+    this.dropped = [...this.saved.dropped];
+    this.host = this.saved.host;
+    this.begin();
+  }
+
+  /** The whole state of now, as bytes. */
+  whole(): GuestState {
+    const registers = new Uint8Array(this.state.shape.length);
+    this.writeRegisters(registers);
+    return [
+      registers,
+      this.host.slice(),
+      ...this.buffers.map((_, k) => this.memory(k).slice()),
+      new Uint8Array(this.table.slice().buffer),
+    ];
+  }
+
+  private begin(): void {
+    for (const regions of this.before) regions.clear();
+    this.saved = this.save();
+    this.loaded = false;
+    this.hostWritten = false;
+    this.tableWritten = false;
+  }
+
+  private save(): Saved {
+    return {
+      pages: [...this.pages],
+      table: this.table.slice(),
+      globals: [...this.globals],
+      dropped: [...this.dropped],
+      host: this.host,
+    };
+  }
+
+  private load(state: readonly (Uint8Array | undefined)[]): void {
+    const { shape } = this.state;
+    const sizes = spaceSizes(shape, state[REGISTERS]!);
+    const view = new DataView(state[REGISTERS]!.buffer, state[REGISTERS]!.byteOffset);
+    this.globals = this.globals.map((_, i) => view.getBigInt64(shape.globals + 16 * i, true));
+    this.globals[0] = BigInt.asIntN(32, this.globals[0]!);
+    this.dropped = this.dropped.map((_, i) => state[REGISTERS]![shape.segments + i]!);
+    this.host = state[HOST]!.slice();
+    this.buffers.forEach((buffer, k) => {
+      this.pages[k] = sizes[memorySpace(k)]! / WASM_PAGE;
+      buffer.fill(0);
+      buffer.set(state[memorySpace(k)]!);
+    });
+    this.table = new Uint32Array(state[tableSpace(this.contract, 0)]!.slice().buffer);
+    this.hostWritten = true;
+    this.tableWritten = true;
+    this.loaded = true;
+    this.checkpoint();
+  }
+
+  private writeRegisters(into: Uint8Array): void {
+    const { shape } = this.state;
+    into.fill(0);
+    const view = new DataView(into.buffer, into.byteOffset, into.byteLength);
+    const sizes = [this.host.length, ...this.pages, this.table.length];
+    sizes.forEach((size, i) => view.setBigUint64(shape.sizes + 8 * i, BigInt(size), true));
+    view.setUint32(shape.globals, Number(BigInt.asUintN(32, this.globals[0]!)), true);
+    view.setBigInt64(shape.globals + 16, this.globals[1]!, true);
+    this.dropped.forEach((value, i) => {
+      into[shape.segments + i] = value;
+    });
+  }
+}
