@@ -68,12 +68,28 @@ export class Capture {
     this.pendingTables.forEach((_, t) => {
       this.pendingTables[t] ||= access.tableWritten(t);
     });
+    if (this.smaller().length > 0) this.doubt();
     if (this.everything) return;
     access.written((memory, address, length) => {
       const end = address + length;
       for (let page = Math.floor(address / PAGE_BYTES); page * PAGE_BYTES < end; page++)
         pending[memory]!.add(page);
     });
+  }
+
+  /** The next record compares everything: what was written since the last one is not known. */
+  doubt(): void {
+    this.everything = true;
+    this.pendingHost = true;
+    this.pendingTables.fill(true);
+  }
+
+  /** Memories that were larger: a state was loaded. */
+  private smaller(): number[] {
+    const { access, images } = this;
+    return Array.from({ length: access.shape.memories }, (_, k) => k).filter(
+      (k) => images[memorySpace(k)]!.byteLength > access.memory(k).length,
+    );
   }
 
   /** Begins a record: what changed. @returns whether something has */
@@ -93,6 +109,8 @@ export class Capture {
       }
       this.pendingTables[t] = false;
     }
+    // Lest it grows again, and has what it had.
+    const smaller = this.everything ? [] : this.smaller();
     const memories = Array.from({ length: shape.memories }, (_, k) => {
       const { buffer, byteOffset, byteLength } = access.memory(k);
       return new Int32Array(buffer, byteOffset, byteLength >> 2);
@@ -115,6 +133,7 @@ export class Capture {
         );
       });
     }
+    for (const k of smaller) this.compareAll(memorySpace(k), memories[k]!);
     access.registers(registers);
     this.compareAll(REGISTERS, asWords(registers));
     return this.pageCount > 0;
@@ -158,9 +177,15 @@ export class Capture {
 
   private compareAll(space: number, now: Int32Array): void {
     const image = this.image(space, now.length);
-    this.compare(space, now, 0, now.length);
-    // What lies beyond the size is zero.
-    if (image.length > now.length) image.fill(0, now.length);
+    if (image.length <= now.length) {
+      this.compare(space, now, 0, now.length);
+      return;
+    }
+    // It became smaller: what lies beyond the size is zero, and has to be said, for it may grow again.
+    const padded = new Int32Array(image.length);
+    padded.set(now);
+    this.compare(space, padded, 0, padded.length);
+    this.images[space] = image.slice(0, now.length);
   }
 
   private image(space: number, words: number): Int32Array {

@@ -1,6 +1,6 @@
 /** Short histories that were once recorded wrongly. */
 import { test } from 'uvu';
-import { live, type Op } from '../../support/history.js';
+import { live, type Op, pattern } from '../../support/history.js';
 
 const checkpoint: Op = { do: 'checkpoint', info: undefined };
 const write = (at: number, ...bytes: number[]): Op => ({
@@ -18,5 +18,29 @@ for (const worker of [false, true]) {
     await live([write(0, 1), checkpoint, again('same'), write(1, 2), checkpoint], { worker, cache: 1 });
   });
 }
+
+test('state that became smaller and larger again has zeros, and not what it had', async () => {
+  const host = (bytes: Uint8Array): Op[] => [{ do: 'host', bytes }, checkpoint];
+  await live([...host(pattern(100, 1)), ...host(pattern(20, 1)), ...host(new Uint8Array(100))], {
+    worker: false,
+  });
+});
+
+test('a fresh guest has less memory than the one before had', async () => {
+  const grow: Op[] = [{ do: 'grow', memory: 0 }, write(70_000, 1, 2, 3, 4, 5)];
+  await live([...grow, checkpoint, again('fresh'), { do: 'grow', memory: 0 }, checkpoint], {
+    worker: false,
+  });
+});
+
+test('a loaded state has less memory, which grows again', async () => {
+  const large: Op[] = [{ do: 'grow', memory: 0 }, write(70_000, 1, 2, 3, 4, 5), checkpoint];
+  const small: Op = { do: 'load', seed: 0 };
+  for (const every of [1, 2, 3])
+    await live([...large, checkpoint, small, { do: 'grow', memory: 0 }, checkpoint, checkpoint, checkpoint], {
+      worker: false,
+      every,
+    });
+});
 
 test.run();
