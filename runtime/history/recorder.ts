@@ -8,10 +8,11 @@
  * entry survives whatever happens to the process. (What survives a failure of power is what the operating system had
  * written by then.) All else is done by a worker, which may lag by {@link RecordOptions.maxLag} bytes of the journal.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { BelayError } from '../../contract/errors.js';
+import type { GuestState } from '../guest/state.js';
 import type { EpochInfo, Guest } from '../types.js';
 import { Capture } from './capture.js';
 import { type Codec, loadCodec } from './codec.js';
@@ -155,7 +156,7 @@ export async function createHistory(directory: string): Promise<HistoryStore> {
 /** A recording that goes on. */
 export class Recorder implements AsyncDisposable {
   closed = false;
-  private readonly capture: Capture;
+  private capture: Capture;
   private readonly stop: () => void;
   private readonly packer: Packer | undefined;
   private readonly worker: Worker | undefined;
@@ -171,23 +172,25 @@ export class Recorder implements AsyncDisposable {
   private epochs = 0;
   /** What is known of the epoch that goes on. */
   private info: EpochInfo | undefined;
+  /** Whether the epoch that goes on began after this recorder did. */
+  private begun = false;
   private file: { fd: number; at: number } | undefined;
   /** A record that could not be written. */
   private unwritten: Uint8Array | undefined;
   private packing: Promise<unknown> | undefined;
 
   constructor(
-    guest: Guest,
-    store: Store,
-    codec: Codec,
+    private readonly guest: Guest,
+    private readonly store: Store,
+    private readonly codec: Codec,
     private readonly directory: string,
     private readonly options: RecordOptions,
   ) {
     const source = new Source(store, codec, directory);
     this.next = source.last + 1;
     this.from = this.next;
-    const last = source.last < source.first ? undefined : wholeState(source, guest.contract, source.last);
     source.done();
+    const last = this.lastState();
     this.capture = new Capture(guest.state, last);
     this.capture.changes();
     this.write('start');
@@ -226,12 +229,22 @@ export class Recorder implements AsyncDisposable {
   private checkpoint(following: EpochInfo | undefined): void {
     this.epochEnds('kept', undefined);
     this.info = following;
+    this.begun = true;
   }
 
   private rollback(reason: string | undefined): void {
     // Nothing of it was begun, or said.
-    if (this.info) this.epochEnds('rolled-back', reason);
+    try {
+      if (this.info) this.epochEnds('rolled-back', reason);
+    } catch {
+      // A guest can be rolled back whatever happens to its history; the next checkpoint says what is wrong.
+      this.left++;
+      this.skipped++;
+    }
     this.info = undefined;
+    // What is undone was written before the first entry, which has it.
+    if (!this.begun) this.capture.doubt();
+    this.begun = true;
   }
 
   private epochEnds(kind: EntryKind, reason: string | undefined): void {
@@ -281,7 +294,26 @@ export class Recorder implements AsyncDisposable {
     this.unwritten = this.capture.record(this.next, note);
     this.left = 0;
     this.next++;
-    this.writeOut();
+    try {
+      this.writeOut();
+    } catch (error) {
+      // There is no checkpoint then: it may be tried again, or rolled back.
+      this.unwritten = undefined;
+      this.left = left;
+      this.next--;
+      if (kind === 'kept') this.capture = new Capture(this.guest.state, this.lastState());
+      throw error;
+    }
+  }
+
+  /** The state of the last entry, where there is one. */
+  private lastState(): GuestState | undefined {
+    const source = new Source(this.store, this.codec, this.directory);
+    try {
+      return source.last < source.first ? undefined : wholeState(source, this.guest.contract, source.last);
+    } finally {
+      source.done();
+    }
   }
 
   /** Writes what is to be written. @returns whether it is */
@@ -301,6 +333,7 @@ export class Recorder implements AsyncDisposable {
     } catch (error) {
       // The buffer is used for the next record.
       this.unwritten = bytes.slice();
+      this.cutOff();
       return this.failed(recordingFailed(error as NodeJS.ErrnoException, this.directory, entry));
     }
     this.file.at += bytes.length;
@@ -313,8 +346,24 @@ export class Recorder implements AsyncDisposable {
 
   private startFile(entry: number): { fd: number; at: number } {
     const fd = openSync(join(this.directory, JOURNAL, journalName(entry)), 'w');
-    writeSync(fd, journalHead(), 0, JOURNAL_HEAD, 0);
+    try {
+      if (writeSync(fd, journalHead(), 0, JOURNAL_HEAD, 0) < JOURNAL_HEAD) {
+        throw Object.assign(new Error('no space left for a head'), { code: 'ENOSPC' });
+      }
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
     return { fd, at: JOURNAL_HEAD };
+  }
+
+  /** Takes back what there is of a record that could not be written, where that can be. */
+  private cutOff(): void {
+    try {
+      if (this.file) ftruncateSync(this.file.fd, this.file.at);
+    } catch {
+      // No whole record is behind, and that is enough.
+    }
   }
 
   private async packHere(): Promise<void> {

@@ -43,4 +43,11 @@ test('a loaded state has less memory, which grows again', async () => {
     });
 });
 
+test('a rollback undoes what was written before recording began', async () => {
+  const rollback: Op = { do: 'rollback', reason: undefined };
+  await live([write(0, 1, 2, 3, 4, 5), again('same'), rollback, write(100, 1), checkpoint], {
+    worker: false,
+  });
+});
+
 test.run();
