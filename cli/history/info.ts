@@ -71,13 +71,15 @@ function checked(
 
 function report(directory: string, about: HistoryInfo, moduleBytes: number | undefined): string {
   const { entries, first, last, firstTime, lastTime, bytesStored, bytesRaw, bytesOnDisk, unpacked } = about;
-  const saved = bytesRaw > 0 ? 100 * (1 - bytesStored / bytesRaw) : 0;
+  // The module is there once, however many checkpoints there are.
+  const ofStates = bytesStored - (moduleBytes ?? 0);
+  const saved = bytesRaw > 0 ? 100 * (1 - ofStates / bytesRaw) : 0;
   const rows: [string, string][] = [
     ['written pages', `${size(bytesRaw)} (${count(bytesRaw / 4096)} pages of 4 KiB)`],
     [
       'stored',
-      size(bytesStored) +
-        (entries > 0 ? `, ${count(Math.round(bytesStored / entries))} bytes a checkpoint` : '') +
+      size(ofStates) +
+        (entries > 0 ? `, ${count(Math.round(ofStates / entries))} bytes a checkpoint` : '') +
         (saved > 0 ? `, ${saved.toFixed(1)} % saved` : ''),
     ],
     ['on disk', size(bytesOnDisk)],
@@ -86,7 +88,7 @@ function report(directory: string, about: HistoryInfo, moduleBytes: number | und
     ['not yet packed', size(unpacked)],
     ['memory', `${size(about.memoryBytes)} at the last checkpoint`],
     ['module', about.module],
-    ['', moduleBytes === undefined ? 'not in the history' : `in the history, ${size(moduleBytes)}`],
+    ['', moduleBytes === undefined ? 'not in the history' : `in the history, ${size(moduleBytes)} more`],
     ['format', `version ${about.version}`],
   ];
   if (entries > 0) {

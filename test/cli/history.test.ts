@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Entry } from '../../runtime/history/types.js';
+import { ROOT, readDoc } from '../docs/blocks.js';
 import { assertFails, belay, inFolder, type Run, shell } from './belay.js';
 import { recordToy, type Toy } from './history-toy.js';
 
@@ -595,6 +597,74 @@ test('help: every verb has examples, all of whose options exist', () => {
     for (const [flag] of examples.matchAll(/(?<= )--[a-z-]+/g)) assert.ok(usage.includes(flag), flag);
   }
 });
+
+// A real guest.
+
+test('the notes service: the examples of docs/cli.md', () =>
+  inFolder((directory) => {
+    const examples = [
+      ...readDoc('docs/cli.md').matchAll(/^ {4}\$ (belay history .*)\n((?: {4}(?!\$ ).*\n)*)/gm),
+    ];
+    assert.ok(examples.length > 8);
+    const run = belay([
+      ...['run', join(ROOT, 'samples/notes/notes.wasm'), '--record', join(directory, 'history')],
+      ...['--requests', join(ROOT, 'samples/notes/requests.txt')],
+    ]);
+    assert.is(run.code, 0, run.err);
+    for (const [, command, text] of examples) {
+      const asked = shell(`cd ${directory} && ${command!.replace(/^belay/, '$BELAY')}`);
+      assert.is(asked.err, '', command);
+      const promised = text!.replace(/^ {4}/gm, '');
+      // The rest of a long answer; sizes depend on packages, times on the machine.
+      const isShort = promised.endsWith('  …\n');
+      const lines = promised.split('\n').length - 2;
+      const shown = isShort ? `${asked.out.split('\n').slice(0, lines).join('\n')}\n  …\n` : asked.out;
+      assert.fixture(comparable(shown), comparable(promised), command);
+    }
+  }));
+
+const comparable = (text: string): string =>
+  text
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
+    .replace(/\d+(\.\d+)? (s|[KM]iB|%)/g, '<n> $2')
+    .replace(/[\d,]+ bytes a checkpoint/, '<n> bytes a checkpoint');
+
+test('the notes service: who wrote this?', () =>
+  inFolder((directory) => {
+    const requests = join(directory, 'requests.txt');
+    const history = join(directory, 'history');
+    writeFileSync(
+      requests,
+      'POST /notes one\nPOST /notes sesquipedalian\nPOST /crash/scribble\nGET /notes\n',
+    );
+    const run = belay([
+      ...['run', join(ROOT, 'samples/notes/notes.wasm'), '--requests', requests, '--record', history],
+    ]);
+    assert.is(run.code, 0, run.err);
+    const { entries } = json(ask('list', history, '--json')) as { entries: Entry[] };
+    assert.equal(
+      entries.map(({ kind, request, route }) => [kind, request, route]),
+      [
+        ['start', undefined, undefined],
+        ['kept', 1, 'POST /notes'],
+        ['kept', 2, 'POST /notes'],
+        ['rolled-back', 3, 'POST /crash'],
+        ['kept', 4, 'GET /notes'],
+      ],
+    );
+    const { memories } = json(ask('show', history, '--json')) as { memories: { bytes: number }[] };
+    const { bytes } = json(ask('show', history, `0:${memories[0]!.bytes}`, '--json')) as { bytes: string };
+    const at = Buffer.from(bytes, 'hex').indexOf('sesquipedalian');
+    assert.ok(at > 0);
+    const { writes } = json(ask('writes', history, '--at', `${at}:14`, '--as', 'string', '--json')) as {
+      writes: { entry: Entry; afterValue: string }[];
+    };
+    const wrote = writes.find(({ afterValue }) => afterValue === 'sesquipedalian');
+    assert.ok(wrote && wrote.entry.request! >= 2);
+    const turn = ask('bisect', history, `str(${at}, 14) == 'sesquipedalian'`);
+    assert.match(turn.out, /^false up to \d, true from \d on: /);
+    assert.match(ask('show', history).out, /^ +\d+ {2}__stack_pointer {2}i32 {3}\d+ \(0x[\da-f]+\)$/m);
+  }));
 
 // What is safe.
 
