@@ -139,14 +139,12 @@ export const EXPORTS = {
   /** `(address, length) -> ()`: saves every region of the range; traps when it lies outside. */
   touch: (n: number) => `belay:touch:${n}`,
   /**
-   * `(f64) -> f64`: walks what this epoch has saved. It is given 0, then what it returned, until that is 1. lmc, page-cow:
-   * the number of a block that has saved regions, plus 2; the block saved last comes first. A block is 64 regions, or 1024
-   * bytes where that is more; under page-cow one page. cards: a super card of 256 KiB that is marked, plus 2, in ascending
-   * order. undolog: where an entry ends, in the memory of the log; the youngest comes first.
+   * `(f64) -> f64`: walks what this epoch may have written. It is given 0, then what it returned, until that is 1. lmc,
+   * page-cow, cards: a run of regions, `first * 2^14 + count * 2 + edge`; with `edge` the 16 bytes behind it (cards:
+   * before it) belong to it. page-cow: one page, the page saved last comes first. undolog: where an entry ends, in the
+   * memory of the log; the youngest comes first.
    */
-  next: (n: number) => `belay:next:${n}`,
-  /** lmc, page-cow, cards: `() -> f64`: where the tag (the card) of address 0 lies, in the memory of tags. */
-  tag: (n: number) => `belay:tag:${n}`,
+  written: (n: number) => `belay:written:${n}`,
   /** page-cow: `(page) -> i32`: whether a saved page differs from its pre-image. */
   changed: (n: number) => `belay:changed:${n}`,
   /** `() -> pages` and `(delta) -> old pages or -1`: the guest's view of its memory size. */

@@ -368,18 +368,24 @@ napi_value resized(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
-napi_value faulted(napi_env env, napi_callback_info info) {
-  Call call(env, info, "faulted");
+// The pages that a method of Watched lists, into the array given.
+napi_value listed(napi_env env, napi_callback_info info, const char* name,
+                  Outcome (Watched::*list)(uint32_t*, size_t, size_t*)) {
+  Call call(env, info, name);
   Watched* memory = call.memory();
   if (!memory) return nullptr;
   uint32_t* out;
   size_t room, count = 0;
   if (!uint32Array(env, call.arguments[0], &out, &room)) {
-    return typeError(env, "faulted: the pages are written into a Uint32Array");
+    return typeError(env, "%s: the pages are written into a Uint32Array", name);
   }
-  const Outcome outcome = memory->faulted(out, room, &count);
-  return outcome.failed() ? systemError(env, "faulted", outcome) : numberOf(env, static_cast<double>(count));
+  const Outcome outcome = (memory->*list)(out, room, &count);
+  return outcome.failed() ? systemError(env, name, outcome) : numberOf(env, static_cast<double>(count));
 }
+
+napi_value faulted(napi_env env, napi_callback_info info) { return listed(env, info, "faulted", &Watched::faulted); }
+
+napi_value written(napi_env env, napi_callback_info info) { return listed(env, info, "written", &Watched::written); }
 
 napi_value changed(napi_env env, napi_callback_info info) {
   Call call(env, info, "changed");
@@ -546,8 +552,8 @@ NAPI_MODULE_INIT() {
   if (!prepare(env, own)) return internalError(env);
   const napi_property_descriptor methods[] = {
       method("checkpoint", checkpoint), method("rollback", rollback), method("touch", touch),
-      method("resized", resized),       method("faulted", faulted),   method("changed", changed),
-      method("stats", stats),           method("detach", detach),
+      method("resized", resized),       method("faulted", faulted),   method("written", written),
+      method("changed", changed),       method("stats", stats),       method("detach", detach),
   };
   napi_value constructor;
   if (napi_define_class(env, "WatchedMemory", NAPI_AUTO_LENGTH, construct, nullptr, sizeof methods / sizeof *methods,

@@ -37,6 +37,7 @@ import { memoryArgument, pushShifted } from '../address.js';
 import type { Geometry } from '../layout.js';
 import { stackText } from '../stack.js';
 import { addressType, fillText, withinText } from '../support/bulk.js';
+import { partsText } from '../support/parts.js';
 import { growTo, sizeText } from '../support/size.js';
 import type { SupportMemory, SupportSpec } from '../support/spec.js';
 import type { Guard, StoreMechanism } from './mechanism.js';
@@ -255,6 +256,29 @@ ${fillText(A, k)}
   (call $sweep_revert${k})
   (global.set $pages${k} (global.get $kept${k}))
   (call $resized${k}))
+;; The first marked super card from $u on, plus 2; 1 where there is none.
+(func $super${k} (param $u ${A}) (result ${A}) (local $last ${A})
+  (local.set $last (${A}.shr_u (${A}.add ${bytes} (${A}.const ${2 ** SUPER - 1})) (${A}.const ${SUPER})))
+  (loop $l
+    (if (${A}.ge_u (local.get $u) (local.get $last)) (then (return (${A}.const 1))))
+    (if (i64.eqz (i64.load ${t} offset=${T} align=1 (local.get $u))) (then
+      (local.set $u (${A}.add (local.get $u) (${A}.const 8)))
+      (br $l)))
+    (if (i32.eqz (i32.load8_u ${t} offset=${T} (local.get $u))) (then
+      (local.set $u (${A}.add (local.get $u) (${A}.const 1)))
+      (br $l))))
+  (${A}.add (local.get $u) (${A}.const 2)))
+${partsText({
+  k,
+  A,
+  tags: t,
+  base: `(global.get $base${k})`,
+  tagShift: SUPER - S,
+  regions: cardsOf(`(global.get $pages${k})`),
+  first: `(call $super${k} (${A}.const 0))`,
+  next: `(call $super${k} (${A}.sub (local.get $b) (${A}.const 1)))`,
+  edge: 'before',
+})}
 ${spec.stack && k === 0 ? stackText(S) : ''}
 ${
   spec.oracle
@@ -294,5 +318,5 @@ export const cards: StoreMechanism = {
   }),
   guard,
   text,
-  exports: { touch: EXPORTS.touch },
+  exports: { touch: EXPORTS.touch, written: EXPORTS.written },
 };

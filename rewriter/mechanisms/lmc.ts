@@ -122,5 +122,5 @@ export const lmc: StoreMechanism = {
   }),
   guard,
   text: lmcText,
-  exports: { touch: EXPORTS.touch },
+  exports: { touch: EXPORTS.touch, written: EXPORTS.written },
 };

@@ -31,5 +31,5 @@ export const pageCow: StoreMechanism = {
       : inlineGeometry(PAGE_BYTES, reservePages, true),
   plan: (layout, settings) => ({ ...lmc.plan(layout, settings), stack: false }),
   text: (spec, memory, k) => lmcText({ ...spec, pages: true }, memory, k),
-  exports: { ...lmc.exports, next: EXPORTS.next, changed: EXPORTS.changed },
+  exports: { ...lmc.exports, changed: EXPORTS.changed },
 };

@@ -167,7 +167,19 @@ ${fillText(A, k)}
         ${restore[1]})
       (br $entries))))
   (global.set $at${k} (${A}.const ${first}))
-  (global.set $pages${k} (global.get $kept${k})))`;
+  (global.set $pages${k} (global.get $kept${k})))
+;; For the host: where the youngest entry ends, then the one before it; 1 at the end. It reads the entries by itself.
+(func $written${k} (export "written${k}") (param $cursor f64) (result f64) (local $p ${A}) (local $w i32)
+  (local.set $p (${A}.trunc_f64_u (local.get $cursor)))
+  (if (${A}.eqz (local.get $p))
+    (then (local.set $p (global.get $at${k})))
+    (else
+      (local.set $w (i32.load16_u ${t} align=1 (${A}.sub (local.get $p) (${A}.const 2))))
+      (if (i32.eqz (local.get $w)) (then
+        (local.set $p (${A}.sub (local.get $p) ${padded(narrow(`(i64.load ${t} align=1 (${A}.sub (local.get $p) (${A}.const 16)))`))}))))
+      (local.set $p (${A}.sub (local.get $p)
+        (select (${A}.const 24) (${A}.const 16) (i32.eq (local.get $w) (i32.const 16)))))))
+  (select (f64.convert_${A}_u (local.get $p)) (f64.const 1) (${A}.gt_u (local.get $p) (${A}.const ${first}))))`;
 }
 
 export const undolog: StoreMechanism = {
@@ -200,5 +212,5 @@ export const undolog: StoreMechanism = {
   plan: () => ({ every: true, exact: true, stack: false }),
   guard,
   text,
-  exports: { touch: EXPORTS.touch },
+  exports: { touch: EXPORTS.touch, written: EXPORTS.written },
 };

@@ -2,6 +2,7 @@
 import { type Geometry, supportBytes } from '../layout.js';
 import { stackText } from '../stack.js';
 import { addressType, fillText, outside as outsideText, trapOutside, withinText } from './bulk.js';
+import { partsText } from './parts.js';
 import { growTo, sizeText } from './size.js';
 import type { SupportMemory, SupportSpec } from './spec.js';
 
@@ -22,7 +23,7 @@ export function lmcText(spec: SupportSpec, memory: SupportMemory, k: number): st
   const tag = (q: string, delta = 0) => `(i32.load8_s ${t} offset=${T + delta} ${q})`;
   const shadowOf = (a: string) =>
     `(${A}.add ${a} (${A}.shl (${A}.shr_u ${a} (${A}.const ${B})) (${A}.const 4)))`;
-  const headOf = (b: string) => `(${A}.add (${A}.shl ${b} (${A}.const ${B})) (${A}.shl ${b} (${A}.const 4)))`;
+  const headOf = (b: string) => headAddress(g, b);
   const copy16 = (
     to: string,
     toOffset: number,
@@ -308,24 +309,34 @@ ${fillText(A, k)}
   (call $sync${k})${walk(restoreTagged)}
   (global.set $pages${k} (global.get $kept${k}))
   (call $resized${k}))
+${partsText({
+  k,
+  A,
+  tags: t,
+  base: T,
+  tagShift,
+  regions: `(${A}.shr_u ${bytes} (${A}.const ${S}))`,
+  first: `(global.get $dirty${k})`,
+  next: `(${A}.load ${s} offset=${H} ${headOf(`(${A}.sub (local.get $b) (${A}.const 2))`)})`,
+  edge: g.tails ? 'behind' : undefined,
+})}
 ${spec.pages ? pagesText(g, A, k, m, s) : ''}
 ${spec.stack && k === 0 ? stackText(S) : ''}
 ${spec.oracle ? oracleText(g, A, k, tag, bytes) : ''}`;
 }
 
-/**
- * page-cow, whose blocks are pages: what a policy asks. $next(0) is the page saved last, plus 2; $next of what it
- * returned is the page saved before it; 1 ends the list. $changed compares a saved page with its pre-image.
- */
+/** Where the head of block `b` lies, less the base of the shadow. */
+function headAddress(g: Geometry, b: string): string {
+  const A = addressType(g);
+  return `(${A}.add (${A}.shl ${b} (${A}.const ${g.blockShift})) (${A}.shl ${b} (${A}.const 4)))`;
+}
+
+/** page-cow, whose blocks are pages: $changed compares a saved page with its pre-image, for policies. */
 function pagesText(g: Geometry, A: 'i32' | 'i64', k: number, m: string, s: string): string {
-  const head = `(${A}.add (${A}.shl (local.get $b) (${A}.const 12)) (${A}.shl (local.get $b) (${A}.const 4)))`;
+  const head = headAddress(g, '(local.get $b)');
   const differs = (o: number) =>
     `(v128.xor (v128.load ${m} offset=${o} align=1 (local.get $a)) (v128.load ${s} offset=${g.shadowBase + 16 + o} align=1 (local.get $s)))`;
   return `
-(func $next${k} (export "next${k}") (param $b ${A}) (result ${A})
-  (if (${A}.eqz (local.get $b)) (then (return (global.get $dirty${k}))))
-  (local.set $b (${A}.sub (local.get $b) (${A}.const 2)))
-  (${A}.load ${s} offset=${g.shadowBase} ${head}))
 (func $changed${k} (export "changed${k}") (param $b ${A}) (result i32) (local $a ${A}) (local $s ${A}) (local $end ${A})
   (local.set $a (${A}.shl (local.get $b) (${A}.const 12)))
   (local.set $s ${head})

@@ -40,6 +40,12 @@ export interface WatchedMemory {
    * and returns how many they are (also when `out` is too short for all). `uffd-async`: the pages written.
    */
   faulted(out: Uint32Array): number;
+  /**
+   * Writes the numbers of all pages that may differ from the checkpoint into `out`, each once, and returns how many they
+   * are (also when `out` is too short for all): those copied ahead, faulted, touched, or filled before resized();
+   * `uffd-async`: the pages written. Before the first checkpoint none.
+   */
+  written(out: Uint32Array): number;
   /** Whether a page that this epoch saved differs from its pre-image. */
   changed(page: number): boolean;
   stats(): NativeStats;

@@ -9,8 +9,8 @@ import type { Mechanism, MechanismParts } from './mechanism.js';
 
 export function fullCopy(contract: Contract, parts: MechanismParts): Mechanism {
   const { memories, bytes } = parts;
-  const base = instrumented(contract, parts);
   const images = memories.map(() => new Uint8Array(0));
+  const base = instrumented(contract, parts, images);
   let copied = 0;
   return {
     ...base,

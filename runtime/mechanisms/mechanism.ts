@@ -1,5 +1,8 @@
 import type { MechanismName } from '../../contract/contract.js';
 
+/** Is told a part of a memory; `address` and `length` are bytes. It must not run the guest. */
+export type Visit = (memory: number, address: number, length: number) => void;
+
 /** What a mechanism does for one guest; the guest adds the host's side to it. */
 export interface Mechanism {
   readonly name: MechanismName;
@@ -9,6 +12,13 @@ export interface Mechanism {
   rollback(): void;
   /** Saves every region of [pointer, pointer + length) of a memory, which lies within it. */
   touch(memory: number, pointer: number | bigint, length: number | bigint): void;
+  /**
+   * Calls `visit` for each part of a memory that may have been written since the last checkpoint (or rollback): no byte
+   * that differs is left out, more may be said. Parts are not empty, do not overlap, and lie within the memory as the
+   * guest sees it, in any order. Before the first checkpoint: all of memory. To be called while no function of the guest
+   * is on the stack; changes nothing.
+   */
+  written(visit: Visit): void;
   /** Bytes of the unit that {@link MechanismStats.regionsSaved} counts. */
   readonly region: number;
   stats(): MechanismStats;

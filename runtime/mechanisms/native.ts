@@ -16,9 +16,13 @@ import { BelayError } from '../../contract/errors.js';
 import { wasmFunction } from '../guest/trampoline.js';
 import type { Costs, PolicyMaker } from '../speculation/types.js';
 import { type NativeAddon, type NativeMechanism, PAGE_BYTES, type WatchedMemory } from './addon.js';
-import { instrumented } from './instrumented.js';
+import { addFinder, everything, instrumented } from './instrumented.js';
 import type { Mechanism, MechanismParts } from './mechanism.js';
 import { Speculation } from './speculation.js';
+import { finder } from './written.js';
+
+// An edge bundle has neither these mechanisms nor this.
+addFinder(finder);
 
 /** From dist/runtime/mechanisms/. */
 const FOLDER = '../../../kernel-shim/native/build/Release/';
@@ -118,6 +122,15 @@ export function native(
   };
   (exports[EXPORTS.grown] as WebAssembly.Table).set(0, wasmFunction(resized));
 
+  let pages = new Uint32Array(256);
+  /** How many pages of one memory may have been written: the first elements of {@link pages}. */
+  const writtenPages = (one: WatchedMemory): number => {
+    const count = one.written(pages);
+    if (count <= pages.length) return count;
+    pages = new Uint32Array(2 * count);
+    return one.written(pages);
+  };
+
   const sources = memories.map((_, k) => ({
     pages: () => bytes(k) / PAGE_BYTES,
     faulted: (out: Uint32Array) => watched[k]?.faulted(out) ?? 0,
@@ -150,6 +163,26 @@ export function native(
     },
     touch(memory, pointer, length) {
       watched[memory]?.touch(Number(pointer), Number(length));
+    },
+    written(visit) {
+      if (!checkpointed) return everything(parts, visit);
+      // Pages that are new and were filled before we heard of them.
+      resized();
+      each((one, k) => {
+        const count = writtenPages(one);
+        const most = bytes(k) / PAGE_BYTES;
+        for (let i = 0; i < count; ) {
+          const first = pages[i++]!;
+          let end = first + 1;
+          while (i < count && pages[i] === end) {
+            end++;
+            i++;
+          }
+          // A rollback may have taken pages from the guest.
+          if (end > most) end = most;
+          if (first < end) visit(k, first * PAGE_BYTES, (end - first) * PAGE_BYTES);
+        }
+      });
     },
     region: PAGE_BYTES,
     stats() {

@@ -2,11 +2,10 @@
 import { type Contract, EXPORTS } from '../../contract/contract.js';
 import type { Costs, PolicyMaker } from '../speculation/types.js';
 import { PAGE_BYTES } from './addon.js';
-import { instrumented } from './instrumented.js';
+import { everything, instrumented } from './instrumented.js';
 import type { Mechanism, MechanismParts } from './mechanism.js';
 import { type PageSource, Speculation } from './speculation.js';
-
-type Cursor = number | bigint;
+import { RUN } from './written.js';
 
 /** Pages of which the costs are measured. */
 const SAMPLE = 32;
@@ -21,27 +20,28 @@ export function pageCow(contract: Contract, parts: MechanismParts, policy: Polic
     else base.touch(k, from, PAGE_BYTES);
   };
   const sources = contract.memories.map(({ is64 }, k): PageSource => {
-    const next = exports[EXPORTS.next(k)] as unknown as (cursor: Cursor) => Cursor;
-    const differs = exports[EXPORTS.changed(k)] as unknown as (page: Cursor) => number;
-    const wide = (value: number): Cursor => (is64 ? BigInt(value) : value);
+    const next = exports[EXPORTS.written(k)] as unknown as (cursor: number) => number;
+    const differs = exports[EXPORTS.changed(k)] as unknown as (page: number | bigint) => number;
     return {
       pages: () => bytes(k) / PAGE_BYTES,
       faulted(out, chosen) {
         // The list begins with what was saved last, and ends with what was copied ahead.
         let count = 0;
-        for (let cursor = Number(next(wide(0))); cursor !== 1; cursor = Number(next(wide(cursor)))) {
-          if (count < out.length) out[count] = cursor - 2;
+        for (let cursor = next(0); cursor !== 1; cursor = next(cursor)) {
+          if (count < out.length) out[count] = Math.floor(cursor / RUN);
           count++;
         }
         const faults = count - chosen;
         out.subarray(0, faults).reverse();
         return faults;
       },
-      changed: (page) => differs(wide(page)) !== 0,
+      changed: (page) => differs(is64 ? BigInt(page) : page) !== 0,
     };
   });
   const measure = (): Costs => measureCosts(base, (page) => copyAhead(0, page), sources[0]!);
   const speculation = new Speculation(policy, sources, measure);
+  // Measuring takes checkpoints of its own.
+  let begun = false;
   return {
     ...base,
     checkpoint(kind) {
@@ -51,11 +51,13 @@ export function pageCow(contract: Contract, parts: MechanismParts, policy: Polic
         for (let i = 0; i < count; i++) copyAhead(k, pages[i]!);
         ahead += count;
       });
+      begun = true;
     },
     rollback() {
       speculation.restart();
       base.rollback();
     },
+    written: (visit) => (begun ? base.written(visit) : everything(parts, visit)),
     stats() {
       const stats = base.stats();
       return { ...stats, faults: stats.regionsSaved - ahead, copiedAhead: ahead };

@@ -89,6 +89,20 @@ export const FAULTS: readonly Fault[] = [
     mechanisms: TRAPPING,
   },
   {
+    what: 'written() names the pages ahead alone',
+    file: 'trapping.cc',
+    from: '*count = log_.count();',
+    to: '*count = log_.faultedFirst();',
+    mechanisms: TRAPPING,
+  },
+  {
+    what: 'written() names no pages where the kernel refuses to say',
+    file: 'uffd_async.cc',
+    from: '*count = pages_;',
+    to: '*count = 0;',
+    mechanisms: ['uffd-async'],
+  },
+  {
     what: 'a rollback copies nothing back',
     file: 'uffd_async.cc',
     from: 'copyBack(first, end);\n    count += end - first;',

@@ -211,6 +211,13 @@ Outcome TrappingMemory::faulted(uint32_t* out, size_t room, size_t* count) {
   return {};
 }
 
+Outcome TrappingMemory::written(uint32_t* out, size_t room, size_t* count) {
+  // What is open is saved, and what is not saved is protected.
+  *count = log_.count();
+  for (size_t i = 0; i < *count && i < room; i++) out[i] = static_cast<uint32_t>(log_.page(i));
+  return {};
+}
+
 bool TrappingMemory::changed(size_t page) {
   return armed_ && log_.has(page) && memcmp(log_.preImage(page), at(page), kPageBytes) != 0;
 }

@@ -41,6 +41,7 @@ class TrappingMemory : public Watched {
   Outcome touch(size_t first, size_t end) override;
   Outcome resized(uint8_t* base, size_t bytes) override;
   Outcome faulted(uint32_t* out, size_t room, size_t* count) override;
+  Outcome written(uint32_t* out, size_t room, size_t* count) override;
   bool changed(size_t page) override;
   Stats stats() override;
 

@@ -132,6 +132,14 @@ Outcome UffdAsyncMemory::faulted(uint32_t* out, size_t room, size_t* count) {
   return {error, "scanning for written pages"};
 }
 
+Outcome UffdAsyncMemory::written(uint32_t* out, size_t room, size_t* count) {
+  if (Outcome outcome = faulted(out, room, count); !outcome.failed()) return outcome;
+  // As at a checkpoint: all pages are taken for written.
+  *count = pages_;
+  for (size_t page = 0; page < pages_ && page < room; page++) out[page] = static_cast<uint32_t>(page);
+  return {};
+}
+
 bool UffdAsyncMemory::changed(size_t page) {
   return armed_ && memcmp(image_.data() + page * kPageBytes, at(page), kPageBytes) != 0;
 }

@@ -35,6 +35,7 @@ class UffdAsyncMemory final : public Watched {
   Outcome touch(size_t, size_t) override { return {}; }
   Outcome resized(uint8_t* base, size_t bytes) override;
   Outcome faulted(uint32_t* out, size_t room, size_t* count) override;
+  Outcome written(uint32_t* out, size_t room, size_t* count) override;
   bool changed(size_t page) override;
   Stats stats() override;
   Outcome open() override { return uffd_.unwatch(base_, bytes()); }

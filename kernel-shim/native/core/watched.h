@@ -51,6 +51,8 @@ class Watched {
   // After a failure only detach() makes sense.
   virtual Outcome resized(uint8_t* base, size_t bytes) = 0;
   virtual Outcome faulted(uint32_t* out, size_t room, size_t* count) = 0;
+  // Every page that may differ from the checkpoint, each once. Before the first checkpoint none.
+  virtual Outcome written(uint32_t* out, size_t room, size_t* count) = 0;
   virtual bool changed(size_t page) = 0;
   virtual Stats stats() = 0;
   // Makes all pages writable and stops watching. Must not be called when the memory may be gone.

@@ -382,6 +382,23 @@ class Fuzz {
     }
   }
 
+  void askWritten() {
+    std::vector<uint32_t> pages(kMaxPages);
+    size_t count;
+    check(memory_->written(pages.data(), pages.size(), &count).error == 0, "written failed");
+    check(hasCheckpoint_ || count == 0, "written() names pages before the first checkpoint");
+    std::vector<bool> named(pages_);
+    for (size_t i = 0; i < count; i++) {
+      check(pages[i] < pages_, "written() names a page beyond memory");
+      check(!named[pages[i]], "written() names a page twice");
+      named[pages[i]] = true;
+    }
+    for (size_t page = 0; hasCheckpoint_ && page < pages_; page++) {
+      const bool differs = memcmp(&now_[page * kPageBytes], &then_[page * kPageBytes], kPageBytes) != 0;
+      check(!differs || named[page], "written() misses a page");
+    }
+  }
+
   void step() {
     kind_ = static_cast<int>(below(100));
     if (kind_ < 45) return write();
@@ -399,7 +416,10 @@ class Fuzz {
     if (kind_ < 83) return grow();
     if (kind_ < 84) return outside();
     if (kind_ < 92) return askChanged();
-    if (kind_ < 98) return askFaulted();
+    if (kind_ < 98) {
+      askFaulted();
+      return askWritten();
+    }
     if (kind_ < 99) return compare("in between");
     if (below(20) == 0) return again();
   }

@@ -68,6 +68,7 @@ for (const mechanism of NATIVE_MECHANISMS) {
     watched.touch(0, size);
     for (const out of [undefined, null, 3, [], new Uint8Array(3)]) {
       fails(() => loose.faulted!(out), TypeError, /Uint32Array/);
+      fails(() => loose.written!(out), TypeError, /Uint32Array/);
     }
     fails(() => watched.changed(pages), RangeError, /beyond/);
     for (const page of [undefined, -1, 0.5, '1'])
@@ -81,7 +82,16 @@ for (const mechanism of NATIVE_MECHANISMS) {
     fails(() => watched.resized(new WebAssembly.Memory({ initial: 1 }).buffer), RangeError, /cannot shrink/);
     watched.resized(guest.memory.buffer);
     watched.detach();
-    for (const name of ['checkpoint', 'rollback', 'touch', 'resized', 'faulted', 'changed', 'stats']) {
+    for (const name of [
+      'checkpoint',
+      'rollback',
+      'touch',
+      'resized',
+      'faulted',
+      'written',
+      'changed',
+      'stats',
+    ]) {
       fails(() => loose[name]!(), Error, /after detach\(\)/);
     }
   });
@@ -96,6 +106,7 @@ testUnless(test, MISSING, 'methods of a handle are for handles', async () => {
     'touch',
     'resized',
     'faulted',
+    'written',
     'changed',
     'stats',
     'detach',

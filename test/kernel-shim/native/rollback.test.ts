@@ -95,6 +95,35 @@ for (const mechanism of NATIVE_MECHANISMS) {
     watched.detach();
   });
 
+  testUnless(test, why, `${mechanism}: written() names what may differ, whatever saved it`, async () => {
+    const guest = await Guest.make();
+    const watched = addon.attach(guest.memory.buffer, mechanism);
+    const out = new Uint32Array(8);
+    const written = () => [...out.subarray(0, watched.written(out))].sort((a, b) => a - b);
+    guest.exports.poke(0, 1);
+    assert.equal(written(), [], 'before the first checkpoint');
+    watched.checkpoint();
+    assert.equal(written(), []);
+    guest.exports.poke(2 * PAGE_BYTES, 1);
+    watched.touch(5 * PAGE_BYTES - 1, 2);
+    guest.bytes.fill(9, 5 * PAGE_BYTES - 1, 5 * PAGE_BYTES + 1);
+    assert.equal(written(), [2, 4, 5]);
+    assert.is(watched.written(new Uint32Array(1)), 3, 'counts those that have no room');
+    const old = guest.bytes.length / PAGE_BYTES;
+    guest.memory.grow(1);
+    guest.exports.poke(guest.bytes.length - 1, 1);
+    watched.resized(guest.memory.buffer);
+    assert.equal(written(), [2, 4, 5, old + 15], 'what is new and was filled before we heard of it');
+    watched.rollback();
+    // These stay open.
+    assert.equal(written(), traps ? [2, 4, 5, old + 15] : []);
+    watched.checkpoint(traps ? Uint32Array.of(7, 3) : undefined);
+    assert.equal(written(), traps ? [3, 7] : []);
+    guest.exports.poke(8 * PAGE_BYTES, 1);
+    assert.equal(written(), traps ? [3, 7, 8] : [8]);
+    watched.detach();
+  });
+
   testUnless(
     test,
     why,
