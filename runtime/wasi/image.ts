@@ -5,7 +5,7 @@
  *
  *     runs of words:   gap since the last run, length (both in words, LEB128), then the run's bytes
  *
- * Gaps of up to two words go along with the runs: to begin another would take as much.
+ * Gaps of up to two words go along with the runs: to begin another would take about as much.
  */
 
 const WORD = 4;
@@ -34,30 +34,35 @@ export function baseOf(memory: Uint8Array): Base {
 export function difference(memory: Uint8Array, base: Base): Uint8Array {
   const words = wordsOf(memory);
   const { from, words: known } = base;
+  const to = from + known.length;
+  const differs = (at: number) => words[at] !== (at >= from && at < to ? known[at - from] : 0);
   const runs: [gap: number, length: number][] = [];
-  let end = 0;
+  let last = 0;
   let size = 0;
-  for (let at = 0; at < words.length; at++) {
-    if (words[at] === (known[at - from] ?? 0)) continue;
-    const last = runs[runs.length - 1];
-    if (last && at - end <= GAP) last[1] += at + 1 - end;
-    else runs.push([at - end, 1]);
-    end = at + 1;
+  for (let start = 0; start < words.length; ) {
+    if (!differs(start)) {
+      start++;
+      continue;
+    }
+    let end = start + 1;
+    for (let at = end; at < words.length && at - end <= GAP; at++) if (differs(at)) end = at + 1;
+    runs.push([start - last, end - start]);
+    last = start = end;
   }
   for (const [gap, length] of runs) size += lebLength(gap) + lebLength(length) + length * WORD;
   const result = new Uint8Array(size);
-  let to = 0;
+  let next = 0;
   let at = 0;
   const number = (value: number) => {
-    for (; value >= 0x80; value = Math.floor(value / 0x80)) result[to++] = (value & 0x7f) | 0x80;
-    result[to++] = value;
+    for (; value >= 0x80; value = Math.floor(value / 0x80)) result[next++] = (value & 0x7f) | 0x80;
+    result[next++] = value;
   };
   for (const [gap, length] of runs) {
     number(gap);
     number(length);
     at += gap;
-    result.set(memory.subarray(at * WORD, (at + length) * WORD), to);
-    to += length * WORD;
+    result.set(memory.subarray(at * WORD, (at + length) * WORD), next);
+    next += length * WORD;
     at += length;
   }
   return result;

@@ -78,6 +78,8 @@ class FileSystem implements MemoryFiles, Companion {
   #used = false;
   /** Whether it may have changed since the last checkpoint; nothing is to be done for it where not. */
   #entered = true;
+  /** What was saved of the instance, until something is done to it: the recorder may ask for it at every request. */
+  #saved: Fields | undefined;
   #kept: { beginning: Beginning | undefined; instance: Instance | undefined; used: boolean } | undefined;
 
   constructor(surroundings: Surroundings, beginning: Beginning) {
@@ -107,6 +109,7 @@ class FileSystem implements MemoryFiles, Companion {
   /** The instance, with something about to be done to it. */
   #use(): Instance {
     this.#entered = true;
+    this.#saved = undefined;
     if (!this.#instance) {
       this.#madeOf = this.#beginning;
       this.#instance = Instance.begin(this.#surroundings, this.#beginning!);
@@ -120,6 +123,7 @@ class FileSystem implements MemoryFiles, Companion {
   functions(namespace: string): Record<string, HostFunction> {
     this.#namespaces.push(namespace);
     this.#entered = true;
+    this.#saved = undefined;
     if (this.#used) this.#instance!.functions(namespace);
     else this.#prepare();
     const entering: Record<string, HostFunction> = {};
@@ -147,6 +151,7 @@ class FileSystem implements MemoryFiles, Companion {
 
   rollback(): void {
     if (!this.#entered || !this.#kept) return;
+    this.#saved = undefined;
     const { beginning, instance, used } = this.#kept;
     // An instance that was made since of what there was to begin with is as it was made, and need not be made again.
     if (instance) this.#instance = instance;
@@ -163,7 +168,10 @@ class FileSystem implements MemoryFiles, Companion {
   }
 
   save(): Fields {
-    if (this.#used) return this.#instance!.save();
+    if (this.#used) {
+      this.#saved ??= this.#instance!.save();
+      return this.#saved;
+    }
     const { preopens, directories, files } = this.#beginning!;
     return saved('new files', {
       preopens,
@@ -173,6 +181,8 @@ class FileSystem implements MemoryFiles, Companion {
   }
 
   load(state: unknown): void {
+    // Where this fails, nothing has changed but that it will be saved anew.
+    this.#saved = undefined;
     if (kindOf(state) === 'new files') {
       const beginning = beginningOf(state);
       try {

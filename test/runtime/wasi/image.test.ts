@@ -24,6 +24,10 @@ test('put together again, a memory is what it was, and its difference takes abou
       changed += count + 24;
       second.fill(next(256), at, at + count);
     }
+    // Single words with gaps of all small sizes.
+    const words = new Int32Array(second.buffer);
+    for (let at = next(words.length); round % 2 && at < words.length; at += 1 + next(7), changed += 8)
+      words[at]! ^= 1;
     const runs = difference(second, base);
     assert.ok(runs.length <= changed, `${runs.length} of ${changed}`);
     assert.is(Buffer.compare(assemble(runs, base, second.length)!, second), 0);

@@ -71,8 +71,12 @@ function plain(saved: unknown): unknown {
   return walk(stored(saved));
 }
 
-/** Loads the state of a guest whose memory is all that it has. */
-function move(from: Started, to: Started): void {
+/** Loads the state of a guest whose memory is all that it has; or all of its state at once. */
+function move(from: Started, to: Started, whole = false): void {
+  if (whole) {
+    to.guest.restore(from.guest.save());
+    return;
+  }
   const memory = new Uint8Array(from.guest.memory.buffer, 0, from.guest.stats().memoryBytes);
   to.guest.write(0, memory);
   to.process.load(stored(from.process.save()));
@@ -127,7 +131,9 @@ for (const from of LAYOUTS) {
       step(one);
       const two = await start({ stdin: 'something else' }, guestOf(PROGRAM, to));
       move(one, two);
-      for (const started of [one, two]) {
+      const three = await start({}, guestOf(PROGRAM, to));
+      move(one, three, true);
+      for (const started of [one, two, three]) {
         assert.is(step(started), fd);
         assert.is(step(started), fd);
         assert.is(text(started.wasi.takeStdout()), 'abcdefgh');
@@ -135,9 +141,33 @@ for (const from of LAYOUTS) {
         assert.is(text(started.wasi.files.read('/log')), 'abcdefgh');
       }
       assert.equal(saveAll(two), saveAll(one));
+      assert.equal(saveAll(three), saveAll(one));
+      three.guest.rollback();
+      assert.is(text(three.wasi.takeStdout()), 'abcd', 'restoring a guest is a checkpoint');
+      assert.equal(three.guest.save(), move(three, two, true) ?? two.guest.save());
     });
   }
 }
+
+test('a guest is not restored where its files cannot be, and stays as it was', async () => {
+  const one = await start({ files: FILES });
+  one.caller.open('new', CREATE);
+  const document = one.guest.save();
+  const two = await start({ stdin: 'mine' });
+  const fd = two.caller.open('own', CREATE) as number;
+  two.caller.write(fd, 'text');
+  two.guest.checkpoint();
+  const before = saveAll(two);
+  const load = two.files.load;
+  // As for a state of another build: the process is loaded already.
+  two.files.load = function (state) {
+    load.call(this, { ...(state as object), module: 1 });
+  };
+  refused(() => two.guest.restore(document), /checksum/);
+  assert.equal(saveAll(two), before);
+  assert.is(two.caller.read(0), 'mine');
+  assert.equal(two.caller.list(), ['own']);
+});
 
 /** One random thing that a guest or its host does; gives all that is answered. */
 function operation({ caller, wasi, guest }: Started, next: (limit: number) => number): unknown {
@@ -228,7 +258,7 @@ for (let seed = 0; seed < 12; seed++) {
     two.guest.checkpoint();
     if (next(2)) for (let i = next(30); i > 0; i--) tried(two, next);
     const before = saveAll(one);
-    move(one, two);
+    move(one, two, next(2) === 0);
     assert.equal(saveAll(two), before, 'right after loading');
     for (let epoch = 0; epoch < 3; epoch++) {
       for (const started of [one, two]) started.guest.checkpoint();
