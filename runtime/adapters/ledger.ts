@@ -9,6 +9,7 @@
  */
 
 import { EXPORTS, PAGE } from '../../contract/contract.js';
+import { BelayError } from '../../contract/errors.js';
 import type { Companion, Guest } from '../types.js';
 import type { AdapterOptions, AdapterStats } from './types.js';
 
@@ -37,6 +38,9 @@ export const LOWEST = 1024;
 export class Ledger implements Companion {
   /** False until the first checkpoint: before it nothing needs to be announced. */
   active = false;
+
+  /** Of it nothing is in a state: it is about objects of the glue's, which are not either. */
+  readonly changed = false;
 
   readonly #remembers: boolean;
   readonly #maxRanges: number;
@@ -193,6 +197,17 @@ export class Ledger implements Companion {
   defer(effect: () => void): void {
     if (this.active) this.#deferred.push(effect);
     else effect();
+  }
+
+  save(): null {
+    return null;
+  }
+
+  load(): never {
+    throw new BelayError(
+      'ERR_BELAY_STATE',
+      'a state does not have the JavaScript objects that glue (Emscripten, wasm-bindgen) keeps for a guest: load it into a guest without glue',
+    );
   }
 
   checkpoint(): void {

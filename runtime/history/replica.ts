@@ -2,8 +2,7 @@
  * A guest that stands in the past: the module of a history, instantiated afresh, with the state of some checkpoint. Its
  * functions can be called there; what they do is undone. Going to another checkpoint applies only what differs.
  *
- * Its imports are WASI's, with the state that the guest's WASI had; any other one is a function that traps, unless it is
- * given.
+ * Its imports are WASI's, with the state that the guest's WASI had; any other function traps, unless it is given.
  */
 import { BelayError } from '../../contract/errors.js';
 import { HOST, memorySpace, REGISTERS, stateShape, tableSpace } from '../guest/state.js';
@@ -13,6 +12,7 @@ import { createWasi } from '../wasi/index.js';
 import type { Wasi } from '../wasi/types.js';
 import { historyError } from './errors.js';
 import type { History } from './history.js';
+import { standIns } from './imports.js';
 import { PAGE_BYTES } from './versions.js';
 
 export interface ReplicaOptions {
@@ -34,6 +34,7 @@ export interface CallResult {
 
 export class Replica implements Disposable {
   private entry: number | undefined;
+  private hostToo = true;
 
   private constructor(
     private readonly history: History,
@@ -53,7 +54,7 @@ export class Replica implements Disposable {
     const wasi = await createWasi();
     const module = await WebAssembly.compile(history.module as Uint8Array<ArrayBuffer>);
     const guest = await instantiate(module, (g) =>
-      importsOf(module, { ...wasi.imports(g), ...options.imports }),
+      standIns(history.module!, module, { ...wasi.imports(g), ...options.imports }),
     );
     return new Replica(history, guest, wasi, options);
   }
@@ -61,11 +62,22 @@ export class Replica implements Disposable {
   /** Goes to a checkpoint. @throws ERR_BELAY_HISTORY for one that is not kept */
   seek(entry: number): this {
     if (entry === this.entry) return this;
-    const { guest, history } = this;
-    if (this.entry === undefined) guest.state.load(history.state(entry));
+    const { history } = this;
+    if (this.entry === undefined) this.enter(history.state(entry));
     else this.move(this.entry, entry);
     this.entry = entry;
     return this;
+  }
+
+  private enter(state: (Uint8Array | undefined)[]): void {
+    try {
+      this.guest.state.load(state);
+    } catch (error) {
+      // What its host kept was something else than WASI: it begins anew here.
+      if (!(error instanceof BelayError) || error.code !== 'ERR_BELAY_STATE' || !this.hostToo) throw error;
+      this.hostToo = false;
+      this.guest.state.load(state.map((bytes, space) => (space === HOST ? undefined : bytes)));
+    }
   }
 
   private move(from: number, to: number): void {
@@ -77,7 +89,7 @@ export class Replica implements Disposable {
     // Registers say sizes, so they come along; other small spaces are taken whole.
     parts[REGISTERS] = history.registers(to);
     const touched = new Set(changed.map(([space]) => space));
-    if (touched.has(HOST)) parts[HOST] = history.host(to);
+    if (this.hostToo && touched.has(HOST)) parts[HOST] = history.host(to);
     for (let t = 0; t < shape.tables; t++) {
       const space = tableSpace(contract, t);
       if (touched.has(space)) parts[space] = history.space(to, space);
@@ -129,23 +141,4 @@ export class Replica implements Disposable {
   [Symbol.dispose](): void {
     this.guest[Symbol.dispose]();
   }
-}
-
-/** What is given, and for each other function one that says what is missing. */
-function importsOf(module: WebAssembly.Module, given: WebAssembly.Imports): WebAssembly.Imports {
-  const imports: Record<string, Record<string, WebAssembly.ImportValue>> = {};
-  for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
-    imports[from] ??= {};
-    const value = given[from]?.[name];
-    if (value !== undefined) imports[from][name] = value;
-    else if (kind === 'function') {
-      imports[from][name] = () => {
-        throw historyError(
-          'ERR_BELAY_HISTORY',
-          `the function calls the import '${from}' '${name}', which is not there in the past: give it (imports)`,
-        );
-      };
-    }
-  }
-  return imports;
 }
