@@ -2,7 +2,7 @@
  * A store on LMDB: a memory-mapped B+ tree whose readers see snapshots and never wait, and whose transactions are there
  * as a whole or not at all, whatever moment the process is killed at.
  */
-import { statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, open } from 'lmdb';
 import { historyError } from './errors.js';
@@ -12,6 +12,15 @@ type Db = Database<Uint8Array, Uint8Array>;
 type Reading = ReturnType<Db['useReadTransaction']>;
 
 export const DATA_FILE = 'data.mdb';
+
+/** Bytes of free space that are as good as none. */
+const LITTLE = 2 ** 20;
+
+/** Bytes of free space where a directory is. */
+function room(directory: string): number {
+  const { bavail, bsize } = statfsSync(directory);
+  return bavail * bsize;
+}
 
 /** Opens the store of a directory, which exists. @throws ERR_BELAY_HISTORY where LMDB cannot */
 export function openLmdb(directory: string, readOnly: boolean): Store {
@@ -65,7 +74,10 @@ export function openLmdb(directory: string, readOnly: boolean): Store {
         return root.transactionSync(() => fn(within));
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
-        if (!/ENOSPC|no space left|MDB_MAP_FULL/i.test(`${code} ${message}`)) throw error;
+        const said = `${code} ${message}`;
+        // Of a write that was cut short for want of room LMDB says that it failed, and not why.
+        const cutShort = /EIO|input\/output error/i.test(said) && room(directory) < LITTLE;
+        if (!cutShort && !/ENOSPC|no space left|MDB_MAP_FULL/i.test(said)) throw error;
         throw historyError(
           'ERR_BELAY_HISTORY_FULL',
           `the disk that holds the history in ${directory} is full: nothing of it is lost; make room, or keep less (retention)`,
