@@ -50,7 +50,7 @@ import {
 } from './bake/parts.js';
 import { byteRuns, elementRuns } from './bake/runs.js';
 import { heapType } from './link.js';
-import type { Baked, BakeOptions, BakeReport } from './types.js';
+import type { Baked, BakeOptions, BakeReport, StateReader } from './types.js';
 import { type Module, parseModule, SECTION_ID, SECTION_ORDER, type Section } from './wasm/module.js';
 import { Reader } from './wasm/reader.js';
 import { refersToFunction } from './wasm/types.js';
@@ -71,6 +71,7 @@ const OPTIONS: Record<keyof BakeOptions, true> = { finished: true };
  *
  * @param original the module as it was before it was instrumented
  * @param contract of the instrumented module that the state was taken from
+ * @param state a stored one, or that of a living guest: `guest.state`
  * @throws ERR_BELAY_STATE when contract, state and module do not belong together; ERR_BELAY_ALREADY_INSTRUMENTED;
  *   ERR_BELAY_CONTRACT_VERSION; ERR_BELAY_OPTION; ERR_BELAY_REFUSED for an imported mutable global;
  *   ERR_BELAY_INVALID_MODULE
@@ -78,7 +79,7 @@ const OPTIONS: Record<keyof BakeOptions, true> = { finished: true };
 export function bake(
   original: Uint8Array,
   contract: Contract,
-  state: GuestState,
+  state: GuestState | StateReader,
   options: BakeOptions = {},
 ): Baked {
   for (const key of Object.keys(options)) {
@@ -90,7 +91,23 @@ export function bake(
   }
   const module = parseModule(original);
   checkModule(module, contract);
-  return new Baking(module, contract, state, options).run();
+  return new Baking(module, contract, isReader(state) ? read(state, contract) : state, options).run();
+}
+
+const isReader = (state: GuestState | StateReader): state is StateReader => !Array.isArray(state);
+
+function read(reader: StateReader, contract: Contract): GuestState {
+  const registers = new Uint8Array(stateShape(contract).length);
+  reader.registers(registers);
+  const host = reader.host(true) ?? new Uint8Array();
+  const memories = contract.memories.map((_, k) => reader.memory(k));
+  const tables = contract.tables.map((_, t) => {
+    const elements = reader.table(t);
+    const bytes = new DataView(new ArrayBuffer(4 * elements.length));
+    elements.forEach((element, i) => bytes.setUint32(4 * i, element, true));
+    return new Uint8Array(bytes.buffer);
+  });
+  return [registers, host, ...memories, ...tables];
 }
 
 /** @throws unless `contract` is that of the module */

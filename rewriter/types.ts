@@ -153,6 +153,15 @@ export interface Inspection {
   writes: Record<string, number>;
 }
 
+/** What bake() needs of a guest's state; that of the runtime (`guest.state`) has it. */
+export interface StateReader {
+  /** Writes the registers (contract/state.ts). */
+  registers(into: Uint8Array): void;
+  memory(memory: number): Uint8Array;
+  table(table: number): Uint32Array;
+  host(always: boolean): Uint8Array | undefined;
+}
+
 export interface BakeOptions {
   /**
    * Exported functions that have run before the state was taken and must not run again: they become functions that do

@@ -1,12 +1,26 @@
 /** States of plain instances, said byte by byte, so that baking is tested apart from the runtime. */
-import type { Contract } from '../../contract/contract.js';
-import { type GuestState, REGISTERS, stateShape } from '../../contract/state.js';
+import loadWabt from 'wabt';
+import { type Contract, EXPORTS, PAGE } from '../../contract/contract.js';
+import { type GuestState, memorySpace, REGISTERS, stateShape, tableSpace } from '../../contract/state.js';
 import { bake, instrument } from '../../rewriter/index.js';
 import type { Baked, BakeOptions } from '../../rewriter/types.js';
 import { parseModule } from '../../rewriter/wasm/module.js';
+import type { Guest } from '../../runtime/types.js';
 import { exposeState, STATE_PREFIX } from '../support/expose.js';
 import { assertSame, type Call, compareOutcomes, outcome, show, snapshot } from '../support/oracle.js';
 import { assemble } from './support.js';
+
+const wabt = await loadWabt();
+
+/** The module as text, having been read and validated by wabt. */
+export function textOf(wasm: Uint8Array): string {
+  const features = { bulk_memory: true, reference_types: true, multi_memory: true, memory64: true };
+  const module = wabt.readWasm(wasm, { readDebugNames: true, exceptions: true, ...features });
+  module.validate();
+  const text = module.toText({ foldExprs: false, inlineExport: false });
+  module.destroy();
+  return text;
+}
 
 export const contractOf = (bytes: Uint8Array): Contract =>
   instrument(bytes, { mechanism: 'full-copy' }).contract;
@@ -72,6 +86,33 @@ export function stateOf(
   const state: GuestState = [registers, new Uint8Array(), ...memories, ...tables];
   state[REGISTERS] = registers;
   return state;
+}
+
+/**
+ * The state of a guest of a module that exports all of it, but for what the host kept: glue that keeps something need not
+ * be able to say it.
+ */
+export function stateOfGuest(guest: Guest, bytes: Uint8Array): GuestState {
+  const { contract, state } = guest;
+  const dropped = (segments: readonly number[], name: (segment: number) => string) =>
+    segments.filter((s) => (guest.instance.exports[name(s)] as WebAssembly.Global).value);
+  const { data, elements } = contract.segments;
+  const made = stateOf(guest.instance, contract, bytes, {
+    data: dropped(data, EXPORTS.droppedData),
+    elements: dropped(elements, EXPORTS.droppedElements),
+  });
+  // The real ones may be larger than the guest knows.
+  const sizes = new DataView(made[REGISTERS]!.buffer);
+  contract.memories.forEach((_, k) => {
+    made[memorySpace(k)] = state.memory(k).slice();
+    sizes.setBigUint64(8 * (1 + k), BigInt(made[memorySpace(k)]!.length / PAGE), true);
+  });
+  contract.tables.forEach((_, t) => {
+    const content = state.table(t);
+    made[tableSpace(contract, t)] = new Uint8Array(content.buffer);
+    sizes.setBigUint64(8 * (1 + contract.memories.length + t), BigInt(content.length), true);
+  });
+  return made;
 }
 
 export interface Case extends BakeOptions {

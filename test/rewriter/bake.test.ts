@@ -2,7 +2,6 @@
 import binaryen from 'binaryen';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import loadWabt from 'wabt';
 import { CONTRACT_VERSION } from '../../contract/contract.js';
 import {
   type GuestState,
@@ -19,20 +18,8 @@ import { testUnless } from '../support/engines-skip.js';
 import { exposeState } from '../support/expose.js';
 import { prng } from '../support/generate.js';
 import type { Call } from '../support/oracle.js';
-import { baked, type Case, contractOf, goOn, load, stateOf } from './bake-support.js';
+import { baked, type Case, contractOf, goOn, load, stateOf, textOf } from './bake-support.js';
 import { assemble, errorOf } from './support.js';
-
-const wabt = await loadWabt();
-
-/** The module as text, having been read and validated by wabt. */
-function textOf(wasm: Uint8Array): string {
-  const features = { bulk_memory: true, reference_types: true, multi_memory: true, memory64: true };
-  const module = wabt.readWasm(wasm, { readDebugNames: true, exceptions: true, ...features });
-  module.validate();
-  const text = module.toText({ foldExprs: false, inlineExport: false });
-  module.destroy();
-  return text;
-}
 
 /** Typed references are newer than wabt. */
 function parse(text: string): Uint8Array {
@@ -54,6 +41,9 @@ const section = (module: Module, id: number, name = '') => {
   const found = module.sections.find((s) => s.id === id && s.name === name);
   return found && module.bytes.slice(found.from, found.to);
 };
+
+const number = (instance: WebAssembly.Instance, name: string, ...args: number[]) =>
+  (instance.exports[name] as (...args: number[]) => number)(...args);
 
 /** A test of a module: it is baked after some calls, and goes on like the instance that made them. */
 function bakes(
@@ -381,6 +371,42 @@ test('however a table is strewn, there are not too many segments', async () => {
   goOn(old, load(wasm), [['set', 1]]);
 });
 
+test('a table that cannot change, flags of segments of both kinds, and a name that only an export declares', async () => {
+  const text = `(module (import "env" "base" (global $base i32)) (memory 1) (table $t 4 funcref) (table $fixed 3 funcref)
+    (elem (table $fixed) (global.get $base) func $one $two) (data $p "p") (data $q "q") (elem $e func $one) (elem $f func $two)
+    (func $one (result i32) (i32.const 1)) (func $two (result i32) (i32.const 2)) (func $init)
+    (export "_initialize" (func $init))
+    (func (export "fixed") (param i32) (result i32) (call_indirect $fixed (result i32) (local.get 0)))
+    (func (export "set") (table.set $t (i32.const 0) (ref.func $init)))
+    (func (export "call") (call_indirect $t (i32.const 0)))
+    (func (export "e") (table.init $t $e (i32.const 0) (i32.const 0) (i32.const 1)))
+    (func (export "f") (table.init $t $f (i32.const 0) (i32.const 0) (i32.const 1)))
+    (func (export "p") (memory.init $p (i32.const 0) (i32.const 0) (i32.const 1)))
+    (func (export "q") (memory.init $q (i32.const 0) (i32.const 0) (i32.const 1)))
+    (func (export "dropQ") (data.drop $q)) (func (export "dropE") (elem.drop $e)) (func (export "dropP") (data.drop $p))
+    (func (export "dropF") (elem.drop $f)))`;
+  const imports = { env: { base: 1 } };
+  const bytes = await assemble(text);
+  const contract = contractOf(bytes);
+  assert.equal(
+    contract.tables.map((t) => t.index),
+    [0],
+    'the module is not made to export its tables',
+  );
+  const old = load(exposeState(bytes), imports);
+  for (const name of ['dropQ', 'dropE']) number(old, name);
+  const { wasm } = bake(bytes, contract, stateOf(old, contract, bytes, { data: [1], elements: [1] }));
+  textOf(wasm);
+  const fresh = load(wasm, imports);
+  assert.is(number(fresh, 'fixed', 1), 1);
+  assert.is(number(fresh, 'fixed', 2), 2);
+  assert.throws(() => number(fresh, 'fixed', 0));
+  number(fresh, 'set');
+  number(fresh, 'call');
+  for (const name of ['p', 'f']) number(fresh, name);
+  for (const name of ['q', 'e']) assert.throws(() => number(fresh, name), /out of bounds/);
+});
+
 const TYPED = (element: string) => `(module
   (type $v (func (result i32)))
   (func $one (type $v) (i32.const 1)) (func $two (type $v) (i32.const 2)) (func $none (result i32) (i32.const 3))
@@ -485,8 +511,6 @@ const REACTOR = `(module (memory 1) (global $n (mut i32) (i32.const 0)) (func $i
   (func (export "_start") (global.set $n (i32.const 300)))
   (func (export "setup") (result i32) (global.set $n (i32.const 400)) (i32.const 1))
   (func (export "add") (param i32) (result i32) (global.set $n (i32.add (global.get $n) (local.get 0))) (global.get $n)))`;
-const number = (instance: WebAssembly.Instance, name: string, ...args: number[]) =>
-  (instance.exports[name] as (...args: number[]) => number)(...args);
 
 test('start and initialisation have run: what the host calls of them does nothing', async () => {
   const { wasm, report } = await baked(REACTOR, {
