@@ -1,11 +1,11 @@
 /** Gives a portable test its fixtures: in Node, Bun and Deno from a file, in a browser from the test's server. */
 
 /** What each fixture comes as (see fixtures.ts). */
-export type Variant = 'plain' | 'separate' | 'inline';
+export type Variant = 'plain' | 'separate' | 'inline' | 'document';
 
 /** The bytes of a fixture. @throws where it was not written: `node dist/test/support/fixtures.js` does that. */
 export async function loadFixture(name: string, variant: Variant): Promise<Uint8Array<ArrayBuffer>> {
-  const file = `${name}.${variant}.wasm`;
+  const file = variant === 'document' ? `${name}.document` : `${name}.${variant}.wasm`;
   if ('document' in globalThis) {
     const response = await fetch(`/fixtures/${file}`);
     if (!response.ok) throw new Error(`no fixture ${file}`);

@@ -1,6 +1,7 @@
 /**
  * Modules for tests that run where the rewriter does not: each written as text here, translated and
- * instrumented on Node, and kept as dist/test/fixtures/NAME.{plain,separate,inline}.wasm.
+ * instrumented on Node, and kept as dist/test/fixtures/NAME.{plain,separate,inline}.wasm. NAME.document is the state
+ * of one of them, saved on Node.
  *
  *     node dist/test/support/fixtures.js
  */
@@ -9,9 +10,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Layout } from '../../contract/contract.js';
 import type { InstrumentOptions } from '../../rewriter/types.js';
+import { CHANGE } from './fixtures-calls.js';
 
 interface Fixture {
   text: string;
+  /** Calls of exports, after which the state is saved. */
+  calls?: readonly (readonly [name: string, ...args: unknown[]])[];
   options?: InstrumentOptions;
   /** Options of the inline layout alone. */
   inline?: InstrumentOptions;
@@ -126,7 +130,7 @@ const MEMORY64 = `(module
   (func (export "size") (result i64) (memory.size)))`;
 
 const FIXTURES: Record<string, Fixture> = {
-  state: { text: STATE, options: { region: 64 }, inline: { reserve: 16 * 65536 } },
+  state: { text: STATE, calls: CHANGE, options: { region: 64 }, inline: { reserve: 16 * 65536 } },
   bytes: { text: STATE, options: { region: 1 }, inline: { reserve: 16 * 65536 } },
   loop: { text: LOOP, options: { steps: true } },
   wide: { text: WIDE },
@@ -138,6 +142,7 @@ const FIXTURES: Record<string, Fixture> = {
 /** Writes every fixture; needs the rewriter. */
 export async function writeFixtures(): Promise<void> {
   const { instrument, toBinary } = await import('../../rewriter/index.js');
+  const { instantiateSync } = await import('../../runtime/index.js');
   const folder = fileURLToPath(new URL('../fixtures/', import.meta.url));
   mkdirSync(folder, { recursive: true });
   for (const [name, fixture] of Object.entries(FIXTURES)) {
@@ -145,7 +150,14 @@ export async function writeFixtures(): Promise<void> {
     writeFileSync(join(folder, `${name}.plain.wasm`), plain);
     for (const layout of fixture.layouts ?? (['separate', 'inline'] as const)) {
       const options = { ...fixture.options, ...(layout === 'inline' && fixture.inline), layout };
-      writeFileSync(join(folder, `${name}.${layout}.wasm`), instrument(plain, options).wasm);
+      const { wasm } = instrument(plain, options);
+      writeFileSync(join(folder, `${name}.${layout}.wasm`), wasm);
+      if (!fixture.calls || layout !== 'inline') continue;
+      const guest = instantiateSync(wasm as Uint8Array<ArrayBuffer>, { host: { call() {} } });
+      for (const [call, ...args] of fixture.calls) {
+        (guest.exports[call] as (...values: unknown[]) => unknown)(...args);
+      }
+      writeFileSync(join(folder, `${name}.document`), guest.save());
     }
   }
 }
