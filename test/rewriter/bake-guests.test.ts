@@ -32,7 +32,7 @@ import { goOn, load, stateOfGuest } from './bake-support.js';
 
 // --- random modules ----------------------------------------------------------------------------------------------------
 
-const COUNT = Number(process.env.BELAY_BAKE_COUNT ?? 40);
+const COUNT = Number(process.env.BELAY_BAKE_COUNT ?? 20);
 
 /** Runs a random guest through some epochs, bakes its state, and goes on. Returns why it says nothing, if it does not. */
 async function randomCase(kind: Kind, seed: number): Promise<string | undefined> {
