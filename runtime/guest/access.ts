@@ -43,51 +43,54 @@ type Call = (...values: unknown[]) => unknown;
 export class State implements StateAccess {
   readonly contract: Contract;
   readonly shape;
+  readonly #owner: StateOwner;
   /** What companions have saved, while it holds. */
-  private saved: Uint8Array | undefined;
+  #saved: Uint8Array | undefined;
   /** Nothing runs between a question and the next one: while an observer is told. */
-  private still = false;
+  #still = false;
   /** A state was loaded since the last checkpoint that observers know of, past the mechanism. */
-  private loaded = false;
+  #loaded = false;
   /** Whether companions had changed when the epoch ended. */
-  private changed = false;
-  private known: { numbers: Map<unknown, number>; functions: Map<number, unknown> } | undefined;
+  #changed = false;
+  #known: { numbers: Map<unknown, number>; functions: Map<number, unknown> } | undefined;
 
-  constructor(private readonly owner: StateOwner) {
+  constructor(owner: StateOwner) {
+    this.#owner = owner;
     this.contract = owner.contract;
     this.shape = stateShape(owner.contract);
   }
 
   /** Calls `observe`, before the epoch ends by a checkpoint or a rollback. */
   ending(observe?: () => void): void {
-    this.changed = this.hostChanged();
-    if (this.changed) this.saved = undefined;
-    this.still = true;
+    this.#changed = this.#hostChanged();
+    if (this.#changed) this.#saved = undefined;
+    this.#still = true;
     try {
       observe?.();
     } finally {
-      this.still = false;
+      this.#still = false;
     }
   }
 
   /** To be called when an epoch begins. */
   began(rolledBack: boolean): void {
     // What was saved is of the epoch that was undone.
-    if (rolledBack && this.changed) this.saved = undefined;
-    if (!rolledBack) this.loaded = false;
+    if (rolledBack && this.#changed) this.#saved = undefined;
+    if (!rolledBack) this.#loaded = false;
   }
 
   registers(into: Uint8Array): void {
-    const { contract, shape, owner } = this;
+    const owner = this.#owner;
+    const { contract, shape } = this;
     const view = new DataView(into.buffer, into.byteOffset, shape.length);
     into.fill(0, 0, shape.length);
     const size = (i: number, value: number) => view.setBigUint64(shape.sizes + 8 * i, BigInt(value), true);
-    size(0, this.hostBytes().length);
+    size(0, this.#hostBytes().length);
     contract.memories.forEach((_, k) => size(1 + k, owner.bytes(k) / PAGE));
-    contract.tables.forEach((_, t) => size(1 + shape.memories + t, this.tableSize(t)));
+    contract.tables.forEach((_, t) => size(1 + shape.memories + t, this.#tableSize(t)));
     contract.globals.forEach(({ type, index }, i) => {
       const at = shape.globals + 16 * i;
-      const value = this.given(`global ${index}`, () => this.call(EXPORTS.globalGet(i)));
+      const value = this.#given(`global ${index}`, () => this.#call(EXPORTS.globalGet(i)));
       switch (type) {
         case 'i32':
         case 'f32':
@@ -106,55 +109,56 @@ export class State implements StateAccess {
         default:
           view.setUint32(
             at,
-            this.numberOf(value, () => `global ${index}`),
+            this.#numberOf(value, () => `global ${index}`),
             true,
           );
       }
     });
-    this.flags().forEach((flag, i) => view.setUint8(shape.segments + i, flag.value as number));
+    this.#flags().forEach((flag, i) => view.setUint8(shape.segments + i, flag.value as number));
   }
 
   memory(memory: number): Uint8Array {
-    const { memories } = this.owner;
-    return new Uint8Array(memories[memory]!.buffer, 0, this.owner.bytes(memory));
+    const { memories } = this.#owner;
+    return new Uint8Array(memories[memory]!.buffer, 0, this.#owner.bytes(memory));
   }
 
   table(table: number): Uint32Array {
     const what = (i: number) => `element ${i} of table ${this.contract.tables[table]!.index}`;
-    const get = this.export(EXPORTS.tableGet(table));
-    return Uint32Array.from({ length: this.tableSize(table) }, (_, i) =>
-      this.numberOf(
-        this.given(what(i), () => get(i)),
+    const get = this.#export(EXPORTS.tableGet(table));
+    return Uint32Array.from({ length: this.#tableSize(table) }, (_, i) =>
+      this.#numberOf(
+        this.#given(what(i), () => get(i)),
         () => what(i),
       ),
     );
   }
 
   tableWritten(table: number): boolean {
-    return this.loaded || this.call(EXPORTS.tableWritten(table)) !== 0;
+    return this.#loaded || this.#call(EXPORTS.tableWritten(table)) !== 0;
   }
 
   host(always: boolean): Uint8Array | undefined {
-    return always || this.loaded || this.hostChanged() ? this.hostBytes() : undefined;
+    return always || this.#loaded || this.#hostChanged() ? this.#hostBytes() : undefined;
   }
 
   written(visit: Visit): void {
-    if (this.loaded) everything(this.owner, visit);
-    else this.owner.saver.written(visit);
+    if (this.#loaded) everything(this.#owner, visit);
+    else this.#owner.saver.written(visit);
   }
 
   load(state: readonly (Uint8Array | undefined)[]): void {
-    const { owner } = this;
+    const owner = this.#owner;
+
     owner.idle('load');
-    const steps = this.understand(state);
+    const steps = this.#understand(state);
     const checkpoint = () => {
       owner.saver.checkpoint(0);
       for (const companion of owner.companions) companion.checkpoint();
     };
     // What can fail comes first, and a failure leads back to this point.
     checkpoint();
-    this.loaded = true;
-    this.saved = undefined;
+    this.#loaded = true;
+    this.#saved = undefined;
     try {
       steps.prepare();
     } catch (error) {
@@ -170,7 +174,7 @@ export class State implements StateAccess {
   }
 
   /** Looks at all of a state, and says how to load it. @throws ERR_BELAY_STATE */
-  private understand(state: readonly (Uint8Array | undefined)[]) {
+  #understand(state: readonly (Uint8Array | undefined)[]) {
     const { contract, shape } = this;
     const registers = state[REGISTERS];
     if (registers?.length !== shape.length || state.length > shape.spaces) {
@@ -182,7 +186,7 @@ export class State implements StateAccess {
     const size = (i: number) => Number(view.getBigUint64(shape.sizes + 8 * i, true));
     const host = state[HOST];
     if (host && host.length !== size(0)) throw damaged('what the host kept has another size than it says');
-    const loadCompanions = host && this.companionsOf(host);
+    const loadCompanions = host && this.#companionsOf(host);
 
     const memories = contract.memories.map(({ is64, reserve = is64 ? 2 ** 48 : 65536 }, k) => {
       const pages = size(1 + k);
@@ -218,33 +222,34 @@ export class State implements StateAccess {
       if (type === 'i32' || type === 'f32') return [view.getInt32(at, true)];
       if (type === 'i64' || type === 'f64') return [view.getBigInt64(at, true)];
       if (type === 'v128') return [view.getBigInt64(at, true), view.getBigInt64(at + 8, true)];
-      return [this.functionOf(reference(view.getUint32(at, true), `global ${index}`))];
+      return [this.#functionOf(reference(view.getUint32(at, true), `global ${index}`))];
     });
-    const flags = this.flags().map((_, i) => registers[shape.segments + i]!);
+    const flags = this.#flags().map((_, i) => registers[shape.segments + i]!);
 
     return {
       prepare: () => {
         loadCompanions?.();
-        for (const [k, { pages }] of memories.entries()) this.growMemory(k, pages);
-        for (const [t, { length, elements }] of tables.entries()) this.loadTable(t, length, elements);
+        for (const [k, { pages }] of memories.entries()) this.#growMemory(k, pages);
+        for (const [t, { length, elements }] of tables.entries()) this.#loadTable(t, length, elements);
         for (const [i, values] of globals.entries()) {
-          attempt(`global ${contract.globals[i]!.index}`, () => this.call(EXPORTS.globalSet(i), ...values));
+          attempt(`global ${contract.globals[i]!.index}`, () => this.#call(EXPORTS.globalSet(i), ...values));
         }
-        for (const [i, flag] of this.flags().entries()) flag.value = flags[i]!;
+        for (const [i, flag] of this.#flags().entries()) flag.value = flags[i]!;
       },
       write: () => {
-        for (const [k, { pages, bytes }] of memories.entries()) this.writeMemory(k, pages, bytes);
+        for (const [k, { pages, bytes }] of memories.entries()) this.#writeMemory(k, pages, bytes);
       },
       shrink: () => {
-        for (const [k, { pages }] of memories.entries()) this.call(EXPORTS.shrink(k), this.address(k, pages));
-        for (const [t, { length }] of tables.entries()) this.call(EXPORTS.tableShrink(t), length);
+        for (const [k, { pages }] of memories.entries())
+          this.#call(EXPORTS.shrink(k), this.#address(k, pages));
+        for (const [t, { length }] of tables.entries()) this.#call(EXPORTS.tableShrink(t), length);
       },
     };
   }
 
-  private growMemory(k: number, pages: number): void {
-    const missing = pages - this.owner.bytes(k) / PAGE;
-    if (missing > 0 && Number(this.call(EXPORTS.grow(k), this.address(k, missing))) === -1) {
+  #growMemory(k: number, pages: number): void {
+    const missing = pages - this.#owner.bytes(k) / PAGE;
+    if (missing > 0 && Number(this.#call(EXPORTS.grow(k), this.#address(k, missing))) === -1) {
       throw stateError(
         `memory ${k} of the state has ${pages} pages, which this guest's cannot have here: load it where there is more memory`,
       );
@@ -252,8 +257,8 @@ export class State implements StateAccess {
   }
 
   /** Makes `bytes` the content of a memory, with zeros behind; or leaves it as it is, up to its size. */
-  private writeMemory(k: number, pages: number, bytes: Uint8Array | undefined): void {
-    const { saver } = this.owner;
+  #writeMemory(k: number, pages: number, bytes: Uint8Array | undefined): void {
+    const { saver } = this.#owner;
     const now = this.memory(k);
     const words = new Int32Array(now.buffer, 0, now.length / 4);
     const given = asWords(bytes ?? new Uint8Array(0));
@@ -265,32 +270,32 @@ export class State implements StateAccess {
       let i = at;
       while (i < end && words[i] === (i < given.length ? given[i] : 0)) i++;
       if (i === end) continue;
-      if (tell) saver.touch(k, this.address(k, at * 4), this.address(k, PAGE_BYTES));
+      if (tell) saver.touch(k, this.#address(k, at * 4), this.#address(k, PAGE_BYTES));
       words.fill(0, at, end);
       words.set(given.subarray(at, end), at);
     }
   }
 
   /** Elements of a table as far as it is to have them; what is beyond stays. */
-  private loadTable(t: number, length: number, elements: Uint32Array | undefined): void {
-    const [get, set] = [EXPORTS.tableGet, EXPORTS.tableSet].map((name) => this.export(name(t)));
+  #loadTable(t: number, length: number, elements: Uint32Array | undefined): void {
+    const [get, set] = [EXPORTS.tableGet, EXPORTS.tableSet].map((name) => this.#export(name(t)));
     attempt(`table ${this.contract.tables[t]!.index}`, () => {
-      const missing = length - this.tableSize(t);
-      if (missing > 0 && this.call(EXPORTS.tableGrow(t), null, missing) === -1) {
+      const missing = length - this.#tableSize(t);
+      if (missing > 0 && this.#call(EXPORTS.tableGrow(t), null, missing) === -1) {
         throw new RangeError(`it has ${length} elements`);
       }
       for (let i = 0; elements && i < length; i++) {
-        const value = this.functionOf(elements[i] ?? 0);
+        const value = this.#functionOf(elements[i] ?? 0);
         if (get!(i) !== value) set!(i, value);
       }
     });
   }
 
   /** What has companions load what they saved. @throws ERR_BELAY_STATE */
-  private companionsOf(host: Uint8Array): (() => void) | undefined {
+  #companionsOf(host: Uint8Array): (() => void) | undefined {
     // A guest that had no companions says nothing of those that there are here.
     if (host.length === 0) return undefined;
-    const { companions } = this.owner;
+    const { companions } = this.#owner;
     let saved: unknown;
     try {
       // A copy, so that companions may keep parts of it.
@@ -311,20 +316,20 @@ export class State implements StateAccess {
     };
   }
 
-  private hostChanged(): boolean {
-    return this.owner.companions.some((companion) => companion.changed !== false);
+  #hostChanged(): boolean {
+    return this.#owner.companions.some((companion) => companion.changed !== false);
   }
 
-  private hostBytes(): Uint8Array {
-    const { companions } = this.owner;
+  #hostBytes(): Uint8Array {
+    const { companions } = this.#owner;
     if (companions.length === 0) return new Uint8Array(0);
-    if (!this.saved || (!this.still && this.hostChanged())) {
+    if (!this.#saved || (!this.#still && this.#hostChanged())) {
       const all = companions.map((companion) => {
         if (!companion.save) throw unsaid(companion);
         return companion.save();
       });
       try {
-        this.saved = encode(all);
+        this.#saved = encode(all);
       } catch (cause) {
         throw stateError(
           `what a companion of the guest saves is not plain data: ${(cause as Error).message}`,
@@ -332,35 +337,35 @@ export class State implements StateAccess {
         );
       }
     }
-    return this.saved;
+    return this.#saved;
   }
 
-  private flags(): WebAssembly.Global[] {
+  #flags(): WebAssembly.Global[] {
     const { data, elements } = this.contract.segments;
-    const all = this.owner.exports;
+    const all = this.#owner.exports;
     return [...data.map(EXPORTS.droppedData), ...elements.map(EXPORTS.droppedElements)].map(
       (name) => all[name] as WebAssembly.Global,
     );
   }
 
-  private tableSize(t: number): number {
-    return this.call(EXPORTS.tableSize(t)) as number;
+  #tableSize(t: number): number {
+    return this.#call(EXPORTS.tableSize(t)) as number;
   }
 
-  private address(k: number, value: number): number | bigint {
+  #address(k: number, value: number): number | bigint {
     return this.contract.memories[k]!.is64 ? BigInt(value) : value;
   }
 
-  private export(name: string): Call {
-    return this.owner.exports[name] as Call;
+  #export(name: string): Call {
+    return this.#owner.exports[name] as Call;
   }
 
-  private call(name: string, ...values: unknown[]): unknown {
-    return this.export(name)(...values);
+  #call(name: string, ...values: unknown[]): unknown {
+    return this.#export(name)(...values);
   }
 
   /** What `get` returns. Some references never reach JavaScript. @throws ERR_BELAY_STATE */
-  private given(what: string, get: () => unknown): unknown {
+  #given(what: string, get: () => unknown): unknown {
     try {
       return get();
     } catch (cause) {
@@ -372,33 +377,33 @@ export class State implements StateAccess {
   }
 
   /** The number of a reference: 0 for null. @throws ERR_BELAY_STATE */
-  private numberOf(value: unknown, what: () => string): number {
+  #numberOf(value: unknown, what: () => string): number {
     if (value === null) return 0;
-    const number = this.references().numbers.get(value);
+    const number = this.#references().numbers.get(value);
     if (number !== undefined) return number;
     throw stateError(
       `${what()} holds ${typeof value === 'function' ? 'a function of another module' : 'an object of the host'}, which means nothing elsewhere: set it to null before the state is saved`,
     );
   }
 
-  private functionOf(number: number): unknown {
-    return number === 0 ? null : this.references().functions.get(number);
+  #functionOf(number: number): unknown {
+    return number === 0 ? null : this.#references().functions.get(number);
   }
 
   /** The functions that can be referred to, by number, and their numbers. */
-  private references() {
-    if (!this.known) {
+  #references() {
+    if (!this.#known) {
       const [numbers, functions] = [new Map<unknown, number>(), new Map<number, unknown>()];
-      const table = this.owner.exports[EXPORTS.functions] as WebAssembly.Table;
+      const table = this.#owner.exports[EXPORTS.functions] as WebAssembly.Table;
       this.contract.functions.forEach((index, i) => {
         const value = table.get(i) as unknown;
         functions.set(index + 1, value);
         // Of two imports that are one function the first.
         if (!numbers.has(value)) numbers.set(value, index + 1);
       });
-      this.known = { numbers, functions };
+      this.#known = { numbers, functions };
     }
-    return this.known;
+    return this.#known;
   }
 }
 

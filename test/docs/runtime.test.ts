@@ -39,7 +39,7 @@ test('the examples print what their comments say', async () => {
       writeFileSync(join(folder, `${name}.belay.wasm`), wasm);
     }
     const blocks = codeBlocks(doc, 'js');
-    assert.is(blocks.length, 5);
+    assert.is(blocks.length, 6);
     for (const [i, code] of blocks.entries()) {
       writeFileSync(join(folder, `example${i}.mjs`), code);
       const { stdout } = await promisify(execFile)(process.execPath, [`example${i}.mjs`], { cwd: folder });
