@@ -2,6 +2,7 @@
  * What WASI keeps for a guest, saved and loaded into another one. The oracle: from then on the two cannot be told apart, by
  * anything that the guest or the host is answered, nor by what they save in the end.
  */
+import { readFile } from 'node:fs/promises';
 import { pack, unpack } from 'msgpackr';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -316,6 +317,43 @@ test('what a trap inside of the file system left behind is refused by name, unti
   move(one, two);
   for (const { caller } of [one, two]) assert.is(caller.read(fd), 'hello world');
   assert.equal(saveAll(two), saveAll(one));
+});
+
+test('a trap that leaves nothing behind but a stack is saved with it', async () => {
+  const one = await start({ files: FILES });
+  const fd = one.caller.open('new', CREATE) as number;
+  one.caller.unlink('new');
+  const stack = () => (one.files.save() as { stack: number }).stack;
+  const before = stack();
+  const traps = ({ caller }: Started) => {
+    try {
+      return caller.call('fd_sync', fd);
+    } catch (error) {
+      return trapped(error);
+    }
+  };
+  assert.is(traps(one), true);
+  assert.ok(stack() < before);
+  const two = await start();
+  move(one, two);
+  assert.equal(saveAll(two), saveAll(one));
+  for (const started of [one, two]) assert.is(traps(started), true);
+  assert.equal(saveAll(two), saveAll(one));
+});
+
+test('a state of another build of the file-system module is refused', async () => {
+  const url = new URL(`../../../runtime/wasi/wasmer.${LAYOUTS[0]}.wasm`, import.meta.url);
+  const wasm = new Uint8Array(await readFile(url));
+  // One letter of a message.
+  const at = Buffer.from(wasm).indexOf('not a directory');
+  assert.ok(at > 0);
+  wasm[at]! ^= 0x20;
+  const other = await start({ module: await WebAssembly.compile(wasm as BufferSource) });
+  other.caller.list();
+  const one = await start();
+  refused(() => one.files.load(other.files.save()), /another version of the file-system module/);
+  one.caller.list();
+  refused(() => one.files.load(other.files.save()), /another version of the file-system module/);
 });
 
 test('a rollback after loading returns to the checkpoint, whatever was loaded', async () => {
