@@ -190,6 +190,22 @@ for (const { name, mechanism, instrument: options, why } of mechanismVariants())
   });
 }
 
+for (const { name, instrument: options, why } of mechanismVariants()) {
+  testUnless(test, why, `${name}: all of memory, most of which is new`, () => {
+    const guest = start(PROGRAM, options);
+    guest.checkpoint();
+    const before = copies(guest);
+    guest.exports.grow!(25);
+    assert.ok(bytesOf(written(guest)) < 5 * PAGE, 'what is new and zero need not be said');
+    guest.exports.fill!(0, 7n, 30 * PAGE);
+    assert.is(bytesOf(checkWritten(guest, before, 'filled')), 30 * PAGE);
+    guest.rollback();
+    checkRestored(guest, before, 'rolled back');
+    assert.ok(bytesOf(written(guest)) <= 5 * PAGE);
+    guest[Symbol.dispose]();
+  });
+}
+
 for (const layout of ['separate', 'inline'] as const) {
   const why = layout === 'separate' && !HAS_MEMORIES && 'this engine has one memory a module';
   testUnless(test, why, `lmc and cards, ${layout}: regions of every size`, () => {
