@@ -307,7 +307,7 @@ export class History implements AsyncDisposable {
 
   /** Reads all that is stored, and says what cannot be read. */
   check(onProgress?: (done: number, of: number) => void): Damage[] {
-    return check(this.store, this.codec, onProgress);
+    return [...check(this.store, this.codec, onProgress), ...this.source.lost];
   }
 
   /**

@@ -17,7 +17,7 @@
  *
  * The last record of the last file may be cut off: its entry was not finished.
  */
-import { closeSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { Packr } from 'msgpackr';
 import { checksum, damaged } from './codec.js';
@@ -143,6 +143,31 @@ export function readJournal(path: string, offset = 0, most = Infinity): JournalP
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * Whether what follows the last whole record of a file is more than the beginning of one: then it is damaged there, and not
+ * a record that was being written when the process was killed.
+ * @param end behind the last whole record
+ * @param entry that the next record would be of
+ */
+export function isDamaged(path: string, end: number, entry: number): boolean {
+  const bytes = readFileSync(path).subarray(Math.max(end, JOURNAL_HEAD));
+  if (bytes.length < RECORD_HEAD) return false;
+  if (RECORD_HEAD + bytes.readUInt32LE(0) <= bytes.length) return true;
+  // Its length may be what is damaged: is there a later record?
+  for (let at = 4; at + RECORD_HEAD + 16 <= bytes.length; at += 4) {
+    const number = bytes.readUInt32LE(at + RECORD_HEAD) + bytes.readUInt32LE(at + RECORD_HEAD + 4) * 2 ** 32;
+    if (number <= entry || number > entry + bytes.length / RECORD_HEAD) continue;
+    const body = bytes.subarray(at + RECORD_HEAD, at + RECORD_HEAD + bytes.readUInt32LE(at));
+    if (checksum(body) === bytes.readUInt32LE(at + 4)) return true;
+  }
+  return false;
+}
+
+/** Puts aside files with entries behind a gap: they cannot be read any more, and their numbers are given again. */
+export function putAside(directory: string, next: number): void {
+  for (const { path, first } of journalFiles(directory)) if (first > next) renameSync(path, `${path}.lost`);
 }
 
 function checkHead(head: Buffer, path: string): void {

@@ -2,7 +2,7 @@
  * A store on LMDB: a memory-mapped B+ tree whose readers see snapshots and never wait, and whose transactions are there
  * as a whole or not at all, whatever moment the process is killed at.
  */
-import { statfsSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, open } from 'lmdb';
 import { historyError } from './errors.js';
@@ -22,6 +22,36 @@ function room(directory: string): number {
   return bavail * bsize;
 }
 
+/**
+ * Refuses a file that LMDB would be ended by, and the process with it: one that is something else, or so much cut off that
+ * the roots of its trees are gone. (Its pages have no checksums. Values have, but what is damaged between them may still
+ * end the process.)
+ *
+ * A file begins with two pages of the same layout, written in turns: 24 bytes of head, then magic and version (u32 each),
+ * and from byte 48 on two trees of 48 bytes, which begin with the bytes of a page (u32; the first tree) and end with the
+ * number of their root (u64).
+ */
+function checkFile(path: string): void {
+  const size = existsSync(path) ? statSync(path).size : 0;
+  if (size === 0) return;
+  const head = new DataView(new ArrayBuffer(65536 + 160));
+  const fd = openSync(path, 'r');
+  try {
+    readSync(fd, new Uint8Array(head.buffer), 0, head.byteLength, 0);
+  } finally {
+    closeSync(fd);
+  }
+  const page = head.getUint32(48, true);
+  const whole = [0, page].every((at) => {
+    if (at + 160 > head.byteLength || head.getUint32(at + 24, true) !== 0xbeefc0de) return false;
+    return [88, 136].every((root) => {
+      const number = head.getBigUint64(at + root, true);
+      return number === 2n ** 64n - 1n || (Number(number) + 1) * page <= size;
+    });
+  });
+  if (!whole) throw new Error(`${path} is no file of LMDB, or a part of one`);
+}
+
 /** Opens the store of a directory, which exists. @throws ERR_BELAY_HISTORY where LMDB cannot */
 export function openLmdb(directory: string, readOnly: boolean): Store {
   const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
@@ -30,6 +60,7 @@ export function openLmdb(directory: string, readOnly: boolean): Store {
   let root: ReturnType<typeof open<Uint8Array, Uint8Array>>;
   const tables = {} as Record<Table, Db>;
   try {
+    checkFile(join(directory, DATA_FILE));
     root = open<Uint8Array, Uint8Array>({
       path: join(directory, DATA_FILE),
       noSubdir: true,

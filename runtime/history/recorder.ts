@@ -18,7 +18,7 @@ import { Capture } from './capture.js';
 import { type Codec, loadCodec } from './codec.js';
 import type { EntryNote } from './entries.js';
 import { historyError } from './errors.js';
-import { JOURNAL, JOURNAL_HEAD, journalHead, journalName } from './journal.js';
+import { JOURNAL, JOURNAL_HEAD, journalHead, journalName, putAside } from './journal.js';
 import { initialise, isNew, readIdentity } from './meta.js';
 import { lockRecorder, makeStore } from './open.js';
 import { Packer, type PackOptions } from './pack.js';
@@ -190,6 +190,7 @@ export class Recorder implements AsyncDisposable {
     this.next = source.last + 1;
     this.from = this.next;
     source.done();
+    putAside(directory, this.next);
     const last = this.lastState();
     this.capture = new Capture(guest.state, last);
     this.capture.changes();

@@ -2,11 +2,12 @@
  * A history at one moment, page by page: chunks of the store, and behind them what the journal has that is not packed
  * yet (the tail), as if it were one more chunk.
  */
+import type { Damage } from './check.js';
 import { type Codec, unseal } from './codec.js';
 import { readContent } from './contents.js';
 import type { EntryRecord, PagePlace } from './entries.js';
 import { decodeEntries } from './entries.js';
-import { type JournalRecord, journalFiles, readJournal } from './journal.js';
+import { isDamaged, type JournalRecord, journalFiles, readJournal } from './journal.js';
 import { type Meta, readMeta } from './meta.js';
 import {
   CHUNK_KEY,
@@ -65,6 +66,8 @@ export class Source {
   readonly last: number;
   /** Bytes of the journal that are not packed. */
   unpacked = 0;
+  /** Parts of the journal that cannot be read. */
+  readonly lost: Damage[] = [];
   private readonly snapshot: Snapshot;
   private readonly tail = new Map<number, Chunk>();
   private readonly tailEntries: EntryRecord[] = [];
@@ -78,19 +81,27 @@ export class Source {
     directory: string,
   ) {
     // A file of the journal that goes away in between has been packed: look again.
+    let before: number | undefined;
     for (let attempt = 0; ; attempt++) {
       this.snapshot = store.snapshot();
       try {
         this.meta = readMeta(this.snapshot, directory);
-        this.readTail(directory, this.meta.next);
-        break;
+        const { next } = this.meta;
+        const whole = this.readTail(directory, next);
+        // Before it was listed, too; where nothing was packed since, it is lost.
+        if (whole || next === before || attempt > 100) break;
+        before = next;
       } catch (error) {
-        this.snapshot.done();
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt > 100) throw error;
-        this.tail.clear();
-        this.tailEntries.length = 0;
-        this.unpacked = 0;
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt > 100) {
+          this.snapshot.done();
+          throw error;
+        }
       }
+      this.snapshot.done();
+      this.tail.clear();
+      this.tailEntries.length = 0;
+      this.lost.length = 0;
+      this.unpacked = 0;
     }
     this.first = this.meta.first;
     this.last = this.meta.next + this.tailEntries.length - 1;
@@ -105,18 +116,32 @@ export class Source {
     this.snapshot.done();
   }
 
-  private readTail(directory: string, next: number): void {
+  /** @returns whether the journal goes on where the store ends */
+  private readTail(directory: string, next: number): boolean {
     let expected = next;
     const files = journalFiles(directory);
-    files.forEach(({ path }, i) => {
+    files.forEach(({ path, first }, i) => {
+      const following = files[i + 1]?.first;
       // All of it is packed.
-      if (files[i + 1] && files[i + 1]!.first <= next) return;
-      for (const record of readJournal(path).records) {
+      if (following !== undefined && following <= next) return;
+      if (first > expected) this.lose(expected, first);
+      const { records, end, torn } = readJournal(path);
+      for (const record of records) {
         if (record.entry !== expected) continue;
         this.addTail(record);
         expected++;
       }
+      if (torn && following === undefined && isDamaged(path, end, expected)) this.lose(expected);
     });
+    return files.length === 0 || files[0]!.first <= next;
+  }
+
+  private lose(from: number, to?: number): void {
+    const what =
+      to === undefined
+        ? `the journal from checkpoint ${from} on`
+        : `the journal's checkpoints ${from} to ${to - 1}, and all behind them`;
+    this.lost.push({ what, entry: from });
   }
 
   private addTail({ entry, note, pages, size }: JournalRecord): void {

@@ -24,10 +24,10 @@ export interface CrashOptions extends Pick<RecordOptions, 'worker' | 'cache' | '
   flushEvery?: number;
 }
 
-const small = (): Toy => new Toy([1, 1], 1);
+export const small = (): Toy => new Toy([1, 1], 1);
 
 /** What the guest does before checkpoint `i`. */
-function act(toy: Toy, i: number, { pages = 0 }: CrashOptions): void {
+export function act(toy: Toy, i: number, { pages = 0 }: CrashOptions): void {
   const random = randomly(i);
   const number = new Uint8Array(4);
   new DataView(number.buffer).setUint32(0, i, true);
