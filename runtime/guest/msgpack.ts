@@ -80,7 +80,7 @@ export function encode(value: unknown): Uint8Array<ArrayBuffer> {
  */
 export function decode(data: Uint8Array): unknown {
   const view = new DataView(data.buffer, data.byteOffset, data.length);
-  const utf8 = new TextDecoder();
+  const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
   let at = 0;
   const uint = (size: number): number => {
     let value = 0;
