@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { FULL, QUICK as QUICK_ROUNDS } from '../compare.js';
 import { SECTIONS } from './plan.js';
 import { workloads } from './workloads.js';
 
@@ -8,6 +9,7 @@ export const USAGE = `npm run bench:history -- [options]
                      workloads (${workloads.map(({ name }) => name).join(', ')}); of each kind that is named only those
   --checkpoints N    how many are recorded (default 1000000)
   --seconds N        how long a workload may take, but for notes and counter, which are recorded whole (default 150)
+  --rounds N         rounds in which recording and not recording are compared (default ${FULL.rounds})
   --histories FOLDER where histories are kept; those that are there are not recorded again (default: a temporary folder)
   --quick            few checkpoints: figures without meaning, to try the bench out
   --json FILE        also write all results as JSON ("-" for standard output)
@@ -22,6 +24,7 @@ export interface Arguments {
   workloads: string[];
   checkpoints: number;
   seconds: number;
+  rounds: number;
   histories: string | undefined;
   quick: boolean;
   json: string | undefined;
@@ -41,6 +44,7 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
       only: { type: 'string', multiple: true },
       checkpoints: { type: 'string' },
       seconds: { type: 'string' },
+      rounds: { type: 'string' },
       histories: { type: 'string' },
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
@@ -55,7 +59,7 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
   const names = workloads.map(({ name }) => name);
   const unknown = only.filter((word) => !names.includes(word) && !SECTIONS.includes(word as never));
   if (unknown.length > 0) throw new Error(`nothing is called ${unknown.join(', ')}: see --help`);
-  const whole = (key: 'checkpoints' | 'seconds', otherwise: number): number => {
+  const whole = (key: 'checkpoints' | 'seconds' | 'rounds', otherwise: number): number => {
     const text = values[key];
     const value = text === undefined ? otherwise : Number(text);
     if (!Number.isInteger(value) || value < 1)
@@ -74,6 +78,7 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
     workloads: some(names),
     checkpoints: whole('checkpoints', quick ? QUICK.checkpoints : MILLION),
     seconds: whole('seconds', quick ? QUICK.seconds : 150),
+    rounds: whole('rounds', quick ? QUICK_ROUNDS.rounds : FULL.rounds),
     histories: values.histories,
     quick,
     json: values.json,

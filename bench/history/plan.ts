@@ -35,6 +35,7 @@ export interface RecordingJob {
   module: string;
   /** For the histories that it makes. */
   directory: string;
+  rounds: number;
   /** Whether the load at a certain rate is measured, too. */
   rate: boolean;
   quick: boolean;

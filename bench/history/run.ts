@@ -106,10 +106,11 @@ class Bench {
   private async recording(engine: EngineKey): Promise<void> {
     const { results, asked, temporary } = this;
     const module = await this.module(workloads.find(({ name }) => name === MAIN)!, engine);
-    const { quick } = asked;
+    const { quick, rounds } = asked;
     const directory = join(temporary, engine);
     mkdirSync(directory, { recursive: true });
-    const job: Job = { kind: 'recording', engine, module, directory, rate: engine === ENGINE, quick };
+    const rate = engine === ENGINE;
+    const job: Job = { kind: 'recording', engine, module, directory, rounds, rate, quick };
     const found = await this.job<Recording>(`recording, ${engine}`, engine, job);
     if (found) results.recording = placed(results.recording, found, ({ engine: other }) => other === engine);
   }

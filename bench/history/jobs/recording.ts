@@ -35,7 +35,8 @@ interface Served {
 export async function recording(job: RecordingJob, progress: (text: string) => void): Promise<Recording> {
   const wasm = new Uint8Array(readFileSync(job.module));
   // A batch is a whole cycle of requests at least, and sees its share of what packing does to a processor's caches.
-  const effort: Effort = job.quick ? QUICK : { ...FULL, batch: 5 * FULL.batch };
+  const { rounds } = job;
+  const effort: Effort = job.quick ? { ...QUICK, rounds } : { ...FULL, batch: 5 * FULL.batch, rounds };
   let number = 0;
   const folder = () => join(job.directory, String(number++));
   const slowdowns: Slowdown[] = [];
@@ -48,7 +49,7 @@ export async function recording(job: RecordingJob, progress: (text: string) => v
     const result = await compare(
       contender('not recorded', plain),
       [contender('recorded', recorded)],
-      way === HTTP && !job.quick ? { ...effort, rounds: 15 } : effort,
+      way === HTTP ? { ...effort, rounds: Math.ceil(rounds / 2) } : effort,
     );
     await plain.close();
     await recorded.close();
@@ -219,11 +220,11 @@ async function pathOf(wasm: Uint8Array<ArrayBuffer>, directory: string, quick: b
   const requests = (from: number, count: number) => {
     for (let n = from; n < from + count; n++) {
       const info = running.info(n);
-      const t0 = performance.now();
+      const t0 = now();
       running.request(n);
-      const t1 = performance.now();
+      const t1 = now();
       capture.changes();
-      const t2 = performance.now();
+      const t2 = now();
       const { request, kind, digest } = info;
       const note = {
         kind: 'kept' as const,
@@ -233,14 +234,14 @@ async function pathOf(wasm: Uint8Array<ArrayBuffer>, directory: string, quick: b
         digest: digest!,
       };
       const bytes = capture.record(n, note);
-      const t3 = performance.now();
+      const t3 = now();
       writeSync(fd, bytes, 0, bytes.length, at);
-      const t4 = performance.now();
+      const t4 = now();
       at += bytes.length;
       tally(guest, bytes, sums);
-      const t5 = performance.now();
+      const t5 = now();
       guest.checkpoint();
-      const t6 = performance.now();
+      const t6 = now();
       sums.request += t1 - t0;
       sums.capture += t2 - t1;
       sums.record += t3 - t2;
@@ -255,7 +256,6 @@ async function pathOf(wasm: Uint8Array<ArrayBuffer>, directory: string, quick: b
   requests(warm, warm);
   closeSync(fd);
   rmSync(`${directory}.log`);
-  for (const key of ['request', 'checkpoint', 'capture', 'record', 'write'] as const) sums[key] *= 1e6;
   for (const key of Object.keys(sums) as (keyof Path)[]) sums[key] /= warm;
   return sums;
 }
