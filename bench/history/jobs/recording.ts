@@ -150,6 +150,8 @@ async function service(
     if (id !== undefined) added.push(id);
   };
   for (const request of notesBefore()) send(request);
+  // Those stay.
+  added.length = 0;
   const time = clockOf(clock);
   let n = 0;
   return {
