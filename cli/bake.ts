@@ -27,7 +27,10 @@ export function bakeCommand(program: Command): void {
   program
     .command('bake')
     .description("write a checkpoint's state into a new module, which starts there")
-    .argument('<app.wasm>', 'the module as it was before it was instrumented, binary or text; - for standard input')
+    .argument(
+      '<app.wasm>',
+      'the module as it was before it was instrumented, binary or text; - for standard input',
+    )
     .option('--restore <dir[@checkpoint]>', 'a checkpoint of a history, or a saved state (required)')
     .option('-o, --output <file>', 'where the new module goes (required)')
     .option('--json', 'print the report as JSON')
@@ -36,7 +39,8 @@ export function bakeCommand(program: Command): void {
 }
 
 async function run(input: string, { restore, output, json }: Flags): Promise<void> {
-  if (restore === undefined) throw usageError('say what the module starts from: --restore <dir[@checkpoint]>');
+  if (restore === undefined)
+    throw usageError('say what the module starts from: --restore <dir[@checkpoint]>');
   if (output === undefined) throw usageError('say where the result goes: -o <file>');
   const { bake, instrument } = await import('../rewriter/index.js');
   const { readCheckpoint } = await import('../runtime/history/index.js');

@@ -34,12 +34,11 @@ async function prune(directory: string, { before, keep, json }: Flags): Promise<
   if ((before === undefined) === (keep === undefined)) {
     throw usageError('say what goes: --before <checkpoint>, or --keep <count>, one of them');
   }
-  const { pruneBefore } = await import('../../runtime/history/prune.js');
   await withHistory(directory, async (history) => {
     const last = history.find('last');
     const old = history.info();
     const first = before === undefined ? Math.max(history.first, last - keep! + 1) : history.find(before);
-    await pruneBefore(history, first);
+    await history.prune(first);
     const now = history.info();
     const removed = old.entries - now.entries;
     const out = new Output();

@@ -16,7 +16,7 @@ import { entryOf, type PagePlace } from './entries.js';
 import { historyError } from './errors.js';
 import { type CompileOptions, compile, type Expression, namesOf } from './expression/index.js';
 import { HISTORY_VERSION, readIdentity } from './meta.js';
-import { openStore } from './open.js';
+import { lockRecorder, openStore } from './open.js';
 import { Packer } from './pack.js';
 import { type Caller, Moment, wholeState } from './past.js';
 import { type CallResult, Replica, type ReplicaOptions } from './replica.js';
@@ -311,13 +311,18 @@ export class History implements AsyncDisposable {
   }
 
   /**
-   * Lets go of all entries before one. Nobody may be recording (a recorder has a retention of its own).
+   * Lets go of all entries before one, unless somebody records into the history, who has a retention for that.
    * @throws ERR_BELAY_HISTORY
    */
   async prune(first: number): Promise<void> {
-    const packer = new Packer(this.store, this.codec, this.directory);
-    await packer.packJournal();
-    packer.prune(this.checked(first));
+    const unlock = lockRecorder(this.directory);
+    try {
+      const packer = new Packer(this.store, this.codec, this.directory);
+      await packer.packJournal();
+      packer.prune(this.checked(first));
+    } finally {
+      unlock();
+    }
     this.refresh();
   }
 

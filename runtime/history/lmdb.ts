@@ -31,7 +31,8 @@ function room(directory: string): number {
  * and from byte 48 on two trees of 48 bytes, which begin with the bytes of a page (u32; the first tree) and end with the
  * number of their root (u64).
  */
-function checkFile(path: string): void {
+function checkFile(directory: string): void {
+  const path = join(directory, DATA_FILE);
   const size = existsSync(path) ? statSync(path).size : 0;
   if (size === 0) return;
   const head = new DataView(new ArrayBuffer(65536 + 160));
@@ -49,18 +50,22 @@ function checkFile(path: string): void {
       return number === 2n ** 64n - 1n || (Number(number) + 1) * page <= size;
     });
   });
-  if (!whole) throw new Error(`${path} is no file of LMDB, or a part of one`);
+  if (whole) return;
+  throw historyError(
+    'ERR_BELAY_HISTORY_VERSION',
+    `${directory} holds something else than a history of belay: ${path} is no store, or was cut off`,
+  );
 }
 
-/** Opens the store of a directory, which exists. @throws ERR_BELAY_HISTORY where LMDB cannot */
+/** Opens the store of a directory, which exists. @throws ERR_BELAY_HISTORY where LMDB cannot, ERR_BELAY_HISTORY_VERSION */
 export function openLmdb(directory: string, readOnly: boolean): Store {
+  checkFile(directory);
   const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
   const fail = (error: unknown, what: string) =>
     historyError('ERR_BELAY_HISTORY', `${what} ${directory} failed: ${(error as Error).message}`, error);
   let root: ReturnType<typeof open<Uint8Array, Uint8Array>>;
   const tables = {} as Record<Table, Db>;
   try {
-    checkFile(join(directory, DATA_FILE));
     root = open<Uint8Array, Uint8Array>({
       path: join(directory, DATA_FILE),
       noSubdir: true,
