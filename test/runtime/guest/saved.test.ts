@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { EXPORTS } from '../../../contract/contract.js';
+import { EXPORTS, isOutside } from '../../../contract/contract.js';
 import type { BelayError } from '../../../contract/errors.js';
 import { instrument, toBinary } from '../../../rewriter/index.js';
 import type { InstrumentOptions } from '../../../rewriter/types.js';
@@ -121,6 +121,10 @@ for (const from of VARIANTS) {
       }
       assert.throws(() => other.exports.init(), WebAssembly.RuntimeError);
       assert.throws(() => other.exports.dropElements(), WebAssembly.RuntimeError);
+      if (!isOutside(to.mechanism)) {
+        other.exports.store(4 * 65536 - 8, 1);
+        assert.throws(() => other.exports.store(4 * 65536 - 2, 1), WebAssembly.RuntimeError);
+      }
       assert.is(other.exports.grow(1), 4);
       assert.is(other.exports.load(4 * 65536), 0, 'what memory lost comes back empty');
       other.exports.store(4 * 65536, 8);
@@ -271,11 +275,12 @@ test('companions are asked when they have changed, and not otherwise', () => {
   );
 
   const looking = guest.observe({ beforeCheckpoint() {}, beforeRollback: () => void state.host(true) });
+  const length = state.host(true)!.length;
   counter.value = 'the longest of them all';
   guest.rollback();
   looking();
   state.registers(registers);
-  assert.is(spaceSizes(state.shape, registers)[HOST], state.host(true)!.length, 'whoever looked at it');
+  assert.is(spaceSizes(state.shape, registers)[HOST], length, 'whoever looked at it');
 
   counter.saves = 0;
   const stop = guest.observe({
@@ -296,7 +301,14 @@ test('companions are asked when they have changed, and not otherwise', () => {
 
 test('a companion that fails leaves the guest as it was', () => {
   const [guest, other] = [make(), make()];
-  for (const g of [guest, other]) g.join(new Counter());
+  for (const [g, value] of [
+    [guest, 5],
+    [other, 6],
+  ] as const) {
+    const first = new Counter();
+    first.value = value;
+    g.join(first);
+  }
   const last = new Counter();
   guest.join(new Counter());
   other.join(last);
