@@ -148,6 +148,8 @@ export interface Results {
   engines: Partial<Record<EngineKey, { title: string; node: string; v8: string }>>;
   quick: boolean;
   seconds: number;
+  /** Most processes that wanted a processor, on average over a minute, when a job began. */
+  load: number;
   size: Size[];
   questions: Questions[];
   partial: Materialisation[];
@@ -169,6 +171,7 @@ export function emptyResults(quick: boolean): Results {
     engines: {},
     quick,
     seconds: 0,
+    load: 0,
     size: [],
     questions: [],
     partial: [],

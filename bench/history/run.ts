@@ -4,7 +4,7 @@
  */
 import { fork } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type BenchEngine, benchEngines, type EngineKey } from '../engines.js';
 import { Files } from '../prepare.js';
@@ -130,6 +130,7 @@ class Bench {
     };
     const engine = this.engines.find((one) => one.key === key);
     if (!engine) return undefined;
+    this.results.load = Math.max(this.results.load, loadavg()[0]!);
     const [execPath, ...execArgv] = engine.command as [string, ...string[]];
     const child = fork(CHILD, { execPath, execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     say('');

@@ -5,7 +5,7 @@ import { openStore } from '../../../runtime/history/open.js';
 import { TABLES, type Table } from '../../../runtime/history/store.js';
 import type { RecordJob } from '../plan.js';
 import type { Growth, Size } from '../results.js';
-import { breathe, residentBytes, writtenBytes } from '../system.js';
+import { breathe, ownBytes, writtenBytes } from '../system.js';
 import { type Running, workloadNamed } from '../workloads.js';
 
 /** Requests between two looks at the clock. */
@@ -23,7 +23,7 @@ export async function record(job: RecordJob, progress: (text: string) => void): 
   requests(running, 0, before);
   const plain = requests(running, before, 2 * before);
 
-  const rssBefore = residentBytes();
+  const rssBefore = ownBytes();
   const store = await createHistory(directory);
   const recorder = store.record(guest, { module: wasm });
   const history = await openHistory(directory);
@@ -47,7 +47,7 @@ export async function record(job: RecordJob, progress: (text: string) => void): 
   }
   guest.checkpoint();
   const { memoryBytes: recorderBytes, journaled } = recorder.stats();
-  const rssAfter = residentBytes();
+  const rssAfter = ownBytes();
   const start = performance.now();
   await recorder.close();
   const drain = performance.now() - start;

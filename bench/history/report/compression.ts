@@ -20,7 +20,7 @@ export function compressionText({ compression }: Results): string {
     chunk && `${count(chunk.values)} chunks of ${size(chunk.bytes / chunk.values)}`,
     content && `${count(content.values)} contents`,
   ].filter(Boolean);
-  return `Codecs on what the store of the notes has: ${about.join(' and ')}, from all over it (slow codecs on some of them), each by itself, as it is stored. MB/s
+  return `Codecs on what the store of the notes has: ${about.join(' and ')}, from all over it, each by itself, as it is stored. MB/s
 are of bytes that are not compressed. LZ4 and Snappy are of LZO's kind, which DeLorean used.
 
 ${table(

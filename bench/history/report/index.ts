@@ -40,7 +40,7 @@ export function writeReport(results: Results, folder: string): string[] {
 }
 
 function circumstances(results: Results): string {
-  const { machine, engines, seconds, quick } = results;
+  const { machine, engines, seconds, load, quick } = results;
   const warning = quick ? '**Made with `--quick`: none of these figures means anything.**\n\n' : '';
   const list = Object.values(engines).map(({ title, node, v8 }) => `${title} (${node}, V8 ${v8})`);
   const rows = targets(results);
@@ -48,7 +48,12 @@ function circumstances(results: Results): string {
   const where = missed.length
     ? `\n\nWhere it goes, where a target is missed:\n\n${missed.map(({ what, why }) => `- ${what}: ${why}`).join('\n')}`
     : '';
-  return `${warning}${machine.processor}, ${machine.cores} processors, ${count(machine.memoryBytes / 2 ** 30)} GiB, ${machine.system}; ${list.join(' and ')}. Made in ${Math.round(seconds / 60)} minutes by
+  // The bench itself keeps two or three busy.
+  const busy =
+    load > machine.cores + 3
+      ? `**The machine was busy with other things (a load of ${count(load)} on ${machine.cores} processors): times are several times too long, sizes are right.** `
+      : '';
+  return `${warning}${busy}${machine.processor}, ${machine.cores} processors, ${count(machine.memoryBytes / 2 ** 30)} GiB, ${machine.system}; ${list.join(' and ')}. Made in ${Math.round(seconds / 60)} minutes by
 \`npm run ${SCRIPT}\`; \`-- --help\` says how to measure a part. [results.json](history/results.json) has all figures.
 
 ${table(

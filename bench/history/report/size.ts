@@ -16,11 +16,15 @@ const PAGE = 4096;
 export const saved = ({ raw, stored }: Size): number => 1 - stored / raw;
 export const each = ({ stored, entries }: Size): number => stored / entries;
 
+/** a, b and c */
+const listed = (names: readonly string[]): string =>
+  names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
+
 export function sizeText({ size: found }: Results): string {
   if (found.length === 0) return '';
   const short = found.filter(({ entries, asked, limit }) => limit !== undefined && entries < asked);
   const limited = short.length
-    ? `\n\nOf ${short.map(({ workload }) => workload).join(' and ')} as many were recorded as fit into ${count(short[0]!.limit!)} seconds.`
+    ? `\n\nOf ${listed(short.map(({ workload }) => workload))} as many were recorded as fit into ${count(short[0]!.limit!)} seconds.`
     : '';
   return `A checkpoint for every request.
 

@@ -26,7 +26,8 @@ export const took = ({ median, most }: Timed): string => `${time(median)} <sub>$
 export function percent(share: number): string {
   if (!Number.isFinite(share)) return '–';
   const value = 100 * share;
-  const digits = value >= 99 && value < 100 ? 2 : Math.abs(value) < 10 ? 1 : 0;
+  const near = value >= 99 && value < 100 ? 2 : value >= 90 && value < 99 ? 1 : undefined;
+  const digits = near ?? (Math.abs(value) < 10 ? 1 : 0);
   return `${value < 0 ? '−' : ''}${Math.abs(value).toFixed(digits)} %`;
 }
 
