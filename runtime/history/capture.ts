@@ -33,6 +33,8 @@ export class Capture {
   private readonly images: Int32Array[];
   private words = new Uint32Array(2 ** 14);
   private length = 0;
+  /** Where in the record its last page begins; -1 where it has none. */
+  private last = -1;
   private pageCount = 0;
   private readonly runs = new Uint32Array(PAGE_WORDS);
   private readonly registers: Uint8Array;
@@ -98,6 +100,7 @@ export class Capture {
     const { shape, contract } = access;
     if (this.words.length > KEPT) this.words = new Uint32Array(KEPT);
     this.length = 0;
+    this.last = -1;
     this.pageCount = 0;
     const host = access.host(this.pendingHost);
     if (host) this.compareAll(HOST, asWords(host));
@@ -142,6 +145,7 @@ export class Capture {
   /** An entry of which nothing is kept. */
   nothing(): void {
     this.length = 0;
+    this.last = -1;
     this.pageCount = 0;
   }
 
@@ -222,12 +226,29 @@ export class Capture {
       }
       if (count > 0) {
         this.reserve(3 + count + data);
-        const { words } = this;
+        const { words, last } = this;
         let at = this.length;
-        words[at++] = space;
-        words[at++] = page;
-        words[at++] = count;
-        for (let run = 0; run < count; run++) words[at++] = runs[run]!;
+        if (
+          last >= 0 &&
+          words[last] === space &&
+          words[last + 1] === page &&
+          follows(words, last, runs[0]!)
+        ) {
+          // Another part of the page that the record ends with: its runs go in front of that one's data.
+          const known = words[last + 2]!;
+          const behind = last + 3 + known;
+          words.copyWithin(behind + count, behind, at);
+          for (let run = 0; run < count; run++) words[behind + run] = runs[run]!;
+          words[last + 2] = known + count;
+          at += count;
+        } else {
+          this.last = at;
+          this.pageCount++;
+          words[at++] = space;
+          words[at++] = page;
+          words[at++] = count;
+          for (let run = 0; run < count; run++) words[at++] = runs[run]!;
+        }
         for (let run = 0; run < count; run++) {
           const first = start + (runs[run]! >>> 18);
           const n = (runs[run]! & 0xffff) >> 2;
@@ -238,11 +259,16 @@ export class Capture {
           }
         }
         this.length = at;
-        this.pageCount++;
       }
       from = end;
     }
   }
+}
+
+/** Whether a run lies behind the last one of a page of the record. */
+function follows(words: Uint32Array, page: number, run: number): boolean {
+  const before = words[page + 2 + words[page + 2]!]!;
+  return run >>> 16 >= (before >>> 16) + (before & 0xffff);
 }
 
 /** Bytes as words, with zeros behind; a view where that can be. */
