@@ -2,7 +2,7 @@
  * A store on LMDB: a memory-mapped B+ tree whose readers see snapshots and never wait, and whose transactions are there
  * as a whole or not at all, whatever moment the process is killed at.
  */
-import { closeSync, existsSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, open } from 'lmdb';
 import { historyError } from './errors.js';
@@ -33,15 +33,18 @@ function room(directory: string): number {
  */
 function checkFile(directory: string): void {
   const path = join(directory, DATA_FILE);
-  const size = existsSync(path) ? statSync(path).size : 0;
-  if (size === 0) return;
+  if (!existsSync(path)) return;
   const head = new DataView(new ArrayBuffer(65536 + 160));
   const fd = openSync(path, 'r');
+  let size: number;
   try {
     readSync(fd, new Uint8Array(head.buffer), 0, head.byteLength, 0);
+    // After that: somebody may be writing, and the file only becomes longer.
+    size = fstatSync(fd).size;
   } finally {
     closeSync(fd);
   }
+  if (size === 0) return;
   const page = head.getUint32(48, true);
   const whole = [0, page].every((at) => {
     if (at + 160 > head.byteLength || head.getUint32(at + 24, true) !== 0xbeefc0de) return false;

@@ -1,6 +1,7 @@
-/** What there is one of in a history: format, module, how far it has come. MessagePack, under keys of one letter. */
+/** What there is one of in a history: format, module, how far it has come. MessagePack, under keys of one letter, with checksums. */
 import { Packr } from 'msgpackr';
 import type { Contract } from '../../contract/contract.js';
+import { checksum, damaged } from './codec.js';
 import { historyError } from './errors.js';
 import type { Snapshot, Transaction } from './store.js';
 
@@ -72,22 +73,47 @@ export const isNew = (from: Pick<Snapshot, 'get'>): boolean => from.get('meta', 
 /** Makes an empty store a history. */
 export function initialise(t: Transaction, { contract, module }: Identity): void {
   t.put('meta', key('f'), packr.pack({ format: FORMAT, version: HISTORY_VERSION } satisfies Format));
-  t.put('meta', key('i'), packr.pack(contract));
-  if (module) t.put('meta', key('w'), module);
+  put(t, 'i', packr.pack(contract));
+  if (module) put(t, 'w', module);
   writeMeta(t, { next: 0, first: 0, pruned: 0, raw: 0 });
+}
+
+/** Puts a value with its checksum: 4 bytes CRC-32 of key and value come first. */
+function put(t: Transaction, letter: 'i' | 'm' | 'w', value: Uint8Array): void {
+  const sealed = new Uint8Array(4 + value.length);
+  sealed.set(value, 4);
+  new DataView(sealed.buffer).setUint32(0, checksum(key(letter), value), true);
+  t.put('meta', key(letter), sealed);
+}
+
+/** @throws ERR_BELAY_HISTORY_DAMAGED */
+function get(from: Pick<Snapshot, 'get'>, letter: 'i' | 'm' | 'w', what: string): Uint8Array | undefined {
+  const sealed = from.get('meta', key(letter));
+  if (!sealed) return undefined;
+  const value = sealed.subarray(4);
+  const crc =
+    sealed.length < 4 ? undefined : new DataView(sealed.buffer, sealed.byteOffset).getUint32(0, true);
+  if (crc !== checksum(key(letter), value)) throw damaged(what);
+  return value;
+}
+
+function getObject<T>(from: Pick<Snapshot, 'get'>, letter: 'i' | 'm', what: string): T {
+  const value = get(from, letter, what);
+  if (!value) throw damaged(what);
+  return packr.unpack(value) as T;
 }
 
 export function readMeta(from: Pick<Snapshot, 'get'>, directory: string): Meta {
   checkFormat(from, directory);
-  return packr.unpack(from.get('meta', key('m'))!) as Meta;
+  return getObject(from, 'm', 'how far it has come');
 }
 
 export function writeMeta(t: Transaction, meta: Meta): void {
-  t.put('meta', key('m'), packr.pack(meta));
+  put(t, 'm', packr.pack(meta));
 }
 
 export function readIdentity(from: Pick<Snapshot, 'get'>): Identity {
-  const module = from.get('meta', key('w'));
-  const contract = packr.unpack(from.get('meta', key('i'))!) as Contract;
+  const module = get(from, 'w', 'the module');
+  const contract = getObject<Contract>(from, 'i', 'what the module says of itself');
   return { contract, ...(module && { module: Uint8Array.from(module) }) };
 }

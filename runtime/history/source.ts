@@ -3,7 +3,7 @@
  * yet (the tail), as if it were one more chunk.
  */
 import type { Damage } from './check.js';
-import { type Codec, unseal } from './codec.js';
+import { type Codec, damaged, unseal } from './codec.js';
 import { readContent } from './contents.js';
 import type { EntryRecord, PagePlace } from './entries.js';
 import { decodeEntries } from './entries.js';
@@ -234,14 +234,18 @@ export class Source {
   entry(number: number): EntryRecord {
     const { next } = this.meta;
     if (number >= next) return this.tailEntries[number - next]!;
-    const pair = this.snapshot.atMost('entries', entryKey(number))!;
+    const pair = this.snapshot.atMost('entries', entryKey(number));
+    const lost = () => damaged(`what is said of checkpoint ${number}`);
+    if (!pair) throw lost();
     const first = getNumber(pair.key, 0);
     let records = this.pieces.get(first);
     if (!records) {
       records = decodeEntries(this.codec, pair.key, pair.value);
       this.pieces.set(first, records, 1);
     }
-    return records[number - first]!;
+    const record = records[number - first];
+    if (!record) throw lost();
+    return record;
   }
 }
 
