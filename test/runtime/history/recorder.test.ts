@@ -50,4 +50,12 @@ test('a rollback undoes what was written before recording began', async () => {
   });
 });
 
+test('many parts of one page in one checkpoint', async () => {
+  const parts = Array.from({ length: 30 }, (_, i) => write(i * 136, 255 - i, i));
+  const others = parts.map((_, i) => write(i * 136 + 64, i));
+  await live([...parts, checkpoint, ...others, checkpoint, write(5, 5), checkpoint, ...parts, checkpoint], {
+    worker: false,
+  });
+});
+
 test.run();
