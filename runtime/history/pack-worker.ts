@@ -5,17 +5,22 @@ import { makeStore } from './open.js';
 import { Packer, type PackOptions } from './pack.js';
 import { progress } from './progress.js';
 
-const { directory, from, buffer, options } = workerData as {
+const { directory, from, buffer, options, maxLag } = workerData as {
   directory: string;
   /** The recorder's first entry: what the journal has from before does not count as its lag. */
   from: number;
   buffer: SharedArrayBuffer;
   options: PackOptions;
+  /** Bytes of lag that the recorder waits or skips at. */
+  maxLag: number;
 };
 
-/** Packing starts at so many bytes, or milliseconds after the last time. */
-const ENOUGH = 2 * 2 ** 20;
-const LATEST = 500;
+/**
+ * Packing starts at so many bytes, or milliseconds after the last time: each time writes the open chunks anew, so what
+ * is packed in small pieces is written often.
+ */
+const ENOUGH = Math.min(8 * 2 ** 20, maxLag / 4);
+const LATEST = 4000;
 const NAP = 20;
 /** After a full disk. */
 const AGAIN = 1000;

@@ -68,6 +68,7 @@ export interface RecorderStats {
 const KNOWN = ['every', 'lag', 'maxLag', 'module', 'worker', 'onError', 'cache', 'retention'];
 /** Bytes of a file of the journal, about. */
 const FILE = 8 * 2 ** 20;
+const MOST_LAG = 64 * 2 ** 20;
 /** Without a worker: bytes of the journal after which it is packed. */
 const PACK_AT = 2 * 2 ** 20;
 /** Milliseconds that the worker may make no progress before waiting for it fails. */
@@ -206,6 +207,7 @@ export class Recorder implements AsyncDisposable {
           from: this.from,
           buffer: this.progress.buffer,
           options: { cache, retention },
+          maxLag: options.maxLag ?? MOST_LAG,
         },
       });
       this.worker.unref();
@@ -266,7 +268,7 @@ export class Recorder implements AsyncDisposable {
   /** Whether there is room for another entry; waits for it where that was asked for. */
   private canWrite(): boolean {
     if (this.unwritten && !this.writeOut()) return false;
-    const { lag = 'wait', maxLag = 64 * 2 ** 20 } = this.options;
+    const { lag = 'wait', maxLag = MOST_LAG } = this.options;
     if (!this.worker) return true;
     if (this.progress.dead()) return this.failed(this.packingFailed());
     if (this.progress.lag() <= maxLag) return true;

@@ -27,7 +27,7 @@ export const PAGE_BYTES = 4096;
 
 /** Versions of a chunk, and bytes of its runs: what it costs at most to reach a version from its base. */
 export const MOST_VERSIONS = 2048;
-export const MOST_DATA = 96 * 1024;
+export const MOST_DATA = 256 * 1024;
 
 const CONTENT = 0;
 const ZEROS = 1;
