@@ -45,7 +45,10 @@ class Bench {
     const { asked, results } = this;
     try {
       for (const workload of workloads) {
-        if (asked.workloads.includes(workload.name)) await this.workload(workload);
+        if (!asked.workloads.includes(workload.name)) continue;
+        await this.workload(workload);
+        // What was found is not lost with what is to come.
+        if (asked.json && asked.json !== '-') store(results, asked.json);
       }
       if (this.wants('recording')) for (const key of RECORDING) await this.recording(key);
     } finally {
@@ -160,6 +163,11 @@ function placed<T>(list: readonly T[], found: T, same: (other: T) => boolean): T
   return list.some(same) ? list.map((other) => (same(other) ? found : other)) : [...list, found];
 }
 
+function store(results: Results, path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${JSON.stringify(results, null, 1)}\n`);
+}
+
 async function main(): Promise<number> {
   const asked = readArguments(process.argv.slice(2));
   if (!asked) {
@@ -175,12 +183,8 @@ async function main(): Promise<number> {
     await bench.all();
     failed = bench.failed;
   }
-  const text = `${JSON.stringify(results, null, 1)}\n`;
-  if (json === '-') process.stdout.write(text);
-  else if (json) {
-    mkdirSync(dirname(json), { recursive: true });
-    writeFileSync(json, text);
-  }
+  if (json === '-') process.stdout.write(`${JSON.stringify(results, null, 1)}\n`);
+  else if (json) store(results, json);
   if (out !== undefined && failed === 0) {
     for (const path of writeReport(results, out)) console.error(`wrote ${path}`);
   }
