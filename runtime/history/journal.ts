@@ -154,13 +154,16 @@ export function readJournal(path: string, offset = 0, most = Infinity): JournalP
 export function isDamaged(path: string, end: number, entry: number): boolean {
   const bytes = readFileSync(path).subarray(Math.max(end, JOURNAL_HEAD));
   if (bytes.length < RECORD_HEAD) return false;
-  if (RECORD_HEAD + bytes.readUInt32LE(0) <= bytes.length) return true;
+  const isRecord = (at: number): boolean =>
+    checksum(bytes.subarray(at + RECORD_HEAD, at + RECORD_HEAD + bytes.readUInt32LE(at))) ===
+    bytes.readUInt32LE(at + 4);
+  // It may have been completed meanwhile.
+  if (RECORD_HEAD + bytes.readUInt32LE(0) <= bytes.length) return !isRecord(0);
   // Its length may be what is damaged: is there a later record?
   for (let at = 4; at + RECORD_HEAD + 16 <= bytes.length; at += 4) {
     const number = bytes.readUInt32LE(at + RECORD_HEAD) + bytes.readUInt32LE(at + RECORD_HEAD + 4) * 2 ** 32;
     if (number <= entry || number > entry + bytes.length / RECORD_HEAD) continue;
-    const body = bytes.subarray(at + RECORD_HEAD, at + RECORD_HEAD + bytes.readUInt32LE(at));
-    if (checksum(body) === bytes.readUInt32LE(at + 4)) return true;
+    if (isRecord(at)) return true;
   }
   return false;
 }

@@ -52,7 +52,9 @@ for (const [name, options] of Object.entries(kinds)) {
           toy.checkpoint();
         }
         if (random(4) === 0) await recorder.flush();
-        await readers[random(readers.length)]!.look();
+        const reader = readers[random(readers.length)]!;
+        await reader.look();
+        assert.equal(reader.damage(), []);
         await new Promise((later) => setImmediate(later));
       }
       for (const reader of readers) {

@@ -4,9 +4,9 @@ import { test } from 'uvu';
 import { check, live, lives, longLife, sessions } from '../../support/history.js';
 
 /** More of it: BELAY_HISTORY_RUNS=1000. */
-const RUNS = Number(process.env.BELAY_HISTORY_RUNS ?? 60);
+const RUNS = Number(process.env.BELAY_HISTORY_RUNS ?? 40);
 /** Of a long life: BELAY_HISTORY_OPS=100000. */
-const OPS = Number(process.env.BELAY_HISTORY_OPS ?? 9000);
+const OPS = Number(process.env.BELAY_HISTORY_OPS ?? 6000);
 
 test('random histories, packed while the guest waits', async () => {
   await check(
