@@ -170,7 +170,7 @@ test('inspect knows an instrumented module', () => {
   const instrumented = belay(['instrument', '-', '-o', '-', '--layout', 'inline'], { input: SMALL }).stdout;
   const run = belay(['inspect', '-'], { input: instrumented });
   assert.is(run.code, 0, run.err);
-  assert.match(run.out, /instrumented: lmc, inline layout, region \d+, steps not counted, contract 2/);
+  assert.match(run.out, /instrumented: lmc, inline layout, region \d+, steps not counted, contract 3/);
 });
 
 function inFolderSync<T>(use: (folder: string) => T): T {
