@@ -28,15 +28,16 @@ export interface HistoryFault {
   quick?: boolean;
 }
 
-const LIMITS: readonly [file: string, from: string, to: string][] = [
-  ['versions', 'MOST_VERSIONS = 2048', 'MOST_VERSIONS = 6'],
-  ['versions', 'MOST_DATA = 96 * 1024', 'MOST_DATA = 5000'],
-  ['entries', 'MOST_ENTRIES = 1024', 'MOST_ENTRIES = 9'],
-  ['diff', 'NEAR = 4096', 'NEAR = 14'],
-  ['pack', 'PRUNE_EVERY = 1024', 'PRUNE_EVERY = 3'],
-  ['pack', 'REMEMBERED = 4096', 'REMEMBERED = 3'],
-  ['recorder', 'FILE = 8 * 2 ** 20', 'FILE = 3000'],
-  ['recorder', 'PACK_AT = 2 * 2 ** 20', 'PACK_AT = 9000'],
+/** Constants that become small. */
+const LIMITS: readonly [file: string, name: string, value: number][] = [
+  ['versions', 'MOST_VERSIONS', 6],
+  ['versions', 'MOST_DATA', 5000],
+  ['entries', 'MOST_ENTRIES', 9],
+  ['diff', 'NEAR', 14],
+  ['pack', 'PRUNE_EVERY', 3],
+  ['pack', 'REMEMBERED', 3],
+  ['recorder', 'FILE', 3000],
+  ['recorder', 'PACK_AT', 9000],
 ];
 
 export const HISTORY_FAULTS: readonly HistoryFault[] = [
@@ -322,13 +323,24 @@ export class HistoryBreakage {
       cpSync(join(ROOT, 'dist', part), join(this.dist, part), { recursive: true });
     cpSync(join(ROOT, 'package.json'), join(this.folder, 'package.json'));
     symlinkSync(join(ROOT, 'node_modules'), join(this.folder, 'node_modules'));
-    for (const [file, from, to] of LIMITS) this.change(file, from, to);
+    for (const [file, name, value] of LIMITS) {
+      const is = new RegExp(`const ${name} = [^;]+;`).exec(this.read(file))?.[0] ?? `const ${name} = `;
+      this.change(file, is, `const ${name} = ${value};`);
+    }
+  }
+
+  private path(file: string): string {
+    return join(this.dist, 'runtime', 'history', `${file}.js`);
+  }
+
+  private read(file: string): string {
+    return readFileSync(this.path(file), 'utf8');
   }
 
   /** @returns puts it back */
   private change(file: string, from: string, to: string): () => void {
-    const path = join(this.dist, 'runtime', 'history', `${file}.js`);
-    const text = readFileSync(path, 'utf8');
+    const path = this.path(file);
+    const text = this.read(file);
     const parts = text.split(from);
     if (parts.length !== 2) throw new Error(`${file}.js: "${from}" is there ${parts.length - 1} times`);
     writeFileSync(path, parts.join(to === '' ? ';' : to));

@@ -10,7 +10,7 @@ import { discard, randomly, temporary } from '../../support/history.js';
 import { type CrashOptions, Expected, PROGRAM, progressOf, verify } from '../../support/history-crash.js';
 
 /** Times that each is killed. Hundreds: BELAY_HISTORY_KILLS=300. */
-const KILLS = Number(process.env.BELAY_HISTORY_KILLS ?? 8);
+const KILLS = Number(process.env.BELAY_HISTORY_KILLS ?? 6);
 
 /** Starts the program and kills it, some milliseconds after it has begun to record, or before. */
 function killed(directory: string, progress: string, options: CrashOptions, delay: number): Promise<string> {
