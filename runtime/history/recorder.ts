@@ -13,6 +13,8 @@ import { join, resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { BelayError } from '../../contract/errors.js';
 import type { GuestState } from '../guest/state.js';
+import { addFinder } from '../mechanisms/instrumented.js';
+import { finder } from '../mechanisms/written.js';
 import type { EpochInfo, Guest } from '../types.js';
 import { Capture } from './capture.js';
 import { type Codec, loadCodec } from './codec.js';
@@ -64,6 +66,9 @@ export interface RecorderStats {
   /** Bytes of memory: the image of the guest's state, the buffer, and what the packer holds. */
   memoryBytes: number;
 }
+
+// Without it each record would compare all of memory.
+addFinder(finder);
 
 const KNOWN = ['every', 'lag', 'maxLag', 'module', 'worker', 'onError', 'cache', 'retention'];
 /** Bytes of a file of the journal, about. */
