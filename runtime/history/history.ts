@@ -24,6 +24,7 @@ import { bisect, type SearchOptions, search } from './search.js';
 import { Source } from './source.js';
 import type { Store } from './store.js';
 import type { BisectResult, ChangedRange, Entry, HistoryInfo, Interval, Range, Write } from './types.js';
+import { PAGE_BYTES } from './versions.js';
 import { writes } from './writes.js';
 
 export interface CallOptions {
@@ -198,6 +199,22 @@ export class History implements AsyncDisposable {
   /** Pages (space and number) that may differ between two entries, in order. */
   changed(from: number, to: number): PagePlace[] {
     return changedPages(this.source, this.checked(from), this.checked(to));
+  }
+
+  /** Pages of an entry, of those that lie in their spaces; what is given is valid until the next one. */
+  *pages(
+    entry: number,
+    places: Iterable<PagePlace>,
+  ): IterableIterator<[place: PagePlace, bytes: Uint8Array]> {
+    const moment = new Moment(this.source, this.contract);
+    moment.seek(this.checked(entry));
+    for (const place of places) {
+      const [space, page] = place;
+      const size = moment.size(space) - page * PAGE_BYTES;
+      if (size <= 0) continue;
+      yield [place, moment.cursor(space, page).bytes.subarray(0, Math.min(size, PAGE_BYTES))];
+      moment.trim();
+    }
   }
 
   /** Bytes that a memory had. */

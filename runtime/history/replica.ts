@@ -32,6 +32,8 @@ export interface CallResult {
   stderr: Uint8Array;
 }
 
+const memoryOf = (space: number): number => space - memorySpace(0);
+
 export class Replica implements Disposable {
   private entry: number | undefined;
   private hostToo = true;
@@ -95,12 +97,11 @@ export class Replica implements Disposable {
       if (touched.has(space)) parts[space] = history.space(to, space);
     }
     state.load(parts);
-    for (const [space, page] of changed) {
-      const memory = space - memorySpace(0);
-      if (memory < 0 || memory >= shape.memories) continue;
+    const memories = changed.filter(([space]) => memoryOf(space) >= 0 && memoryOf(space) < shape.memories);
+    for (const [[space, page], bytes] of history.pages(to, memories)) {
       const at = page * PAGE_BYTES;
-      if (at < history.memorySize(to, memory))
-        guest.write(at, history.read(to, at, PAGE_BYTES, memory), memory);
+      const there = state.memory(memoryOf(space)).subarray(at, at + bytes.length);
+      if (Buffer.compare(there, bytes) !== 0) guest.write(at, bytes, memoryOf(space));
     }
     guest.checkpoint();
   }
