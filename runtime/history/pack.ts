@@ -18,7 +18,7 @@ import { decodeEntries, type EntryRecord, encodeEntries, MOST_ENTRIES, type Page
 import { type JournalRecord, journalFiles, readJournal } from './journal.js';
 import { type Meta, readMeta, writeMeta } from './meta.js';
 import {
-  CHUNK_KEY,
+  chunkBefore,
   chunkKey,
   chunkPlace,
   entryKey,
@@ -243,17 +243,16 @@ export class Packer {
   }
 
   private loadPage(t: Transaction, space: number, page: number): OpenPage | undefined {
-    const pair = t.atMost('chunks', chunkKey(space, page, LARGEST));
-    if (!pair || pair.key.length !== CHUNK_KEY) return undefined;
-    const place = chunkPlace(pair.key);
-    if (place.space !== space || place.page !== page) return undefined;
-    const what = () => `page ${page} of space ${space} from entry ${place.first} on`;
-    const versions = Versions.decode(place.first, unseal(this.codec, pair.key, pair.value, what));
+    const found = chunkBefore(t, space, page, LARGEST);
+    if (!found) return undefined;
+    const { key, value, first } = found;
+    const what = () => `page ${page} of space ${space} from entry ${first} on`;
+    const versions = Versions.decode(first, unseal(this.codec, key, value, what));
     const content = (hash: Uint8Array) => readContent(t, this.codec, hash, what);
     const current = new Uint8Array(PAGE_BYTES);
     VersionWalk.base(versions, current, content);
     new VersionWalk(versions, content).seek(current, Infinity);
-    return { space, page, first: place.first, versions, current, written: false, counted: 0 };
+    return { space, page, first, versions, current, written: false, counted: 0 };
   }
 
   private startChunk(t: Transaction, o: OpenPage, entry: number): void {

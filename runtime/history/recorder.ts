@@ -21,7 +21,7 @@ import { type Codec, loadCodec } from './codec.js';
 import type { EntryNote } from './entries.js';
 import { historyError } from './errors.js';
 import { JOURNAL, JOURNAL_HEAD, journalHead, journalName, putAside } from './journal.js';
-import { initialise, isNew, readIdentity } from './meta.js';
+import { checkFormat, initialise, isNew, readIdentity } from './meta.js';
 import { lockRecorder, makeStore } from './open.js';
 import { Packer, type PackOptions } from './pack.js';
 import { wholeState } from './past.js';
@@ -111,10 +111,8 @@ export class HistoryStore implements AsyncDisposable {
     const fresh = isNew(snapshot);
     try {
       if (!fresh) {
-        const source = new Source(store, codec, directory);
-        const known = readIdentity(snapshot).contract;
-        source.done();
-        if (known.module !== contract.module) {
+        checkFormat(snapshot, directory);
+        if (readIdentity(snapshot).contract.module !== contract.module) {
           throw historyError(
             'ERR_BELAY_HISTORY',
             `${directory} holds the history of another module: choose another directory`,

@@ -5,12 +5,11 @@
 import type { Damage } from './check.js';
 import { type Codec, damaged, unseal } from './codec.js';
 import { readContent } from './contents.js';
-import type { EntryRecord, PagePlace } from './entries.js';
-import { decodeEntries } from './entries.js';
+import { decodeEntries, type EntryRecord, type PagePlace } from './entries.js';
 import { isDamaged, type JournalRecord, journalFiles, readJournal } from './journal.js';
 import { type Meta, readMeta } from './meta.js';
 import {
-  CHUNK_KEY,
+  chunkBefore,
   chunkKey,
   chunkPlace,
   entryKey,
@@ -183,20 +182,19 @@ export class Source {
   }
 
   packedAt(space: number, page: number, entry: number): Chunk | undefined {
-    const pair = this.snapshot.atMost('chunks', chunkKey(space, page, Math.min(entry, LARGEST)));
-    if (!pair || pair.key.length !== CHUNK_KEY) return undefined;
-    const place = chunkPlace(pair.key);
-    if (place.space !== space || place.page !== page) return undefined;
-    const name = `${space}:${page}:${place.first}`;
+    const found = chunkBefore(this.snapshot, space, page, Math.min(entry, LARGEST));
+    if (!found) return undefined;
+    const { key, value, first } = found;
+    const name = `${space}:${page}:${first}`;
     let chunk = this.chunks.get(name);
     if (!chunk) {
       const bytes = unseal(
         this.codec,
-        pair.key,
-        pair.value,
-        () => `what page ${page} of ${spaceName(space)} was from checkpoint ${place.first} on`,
+        key,
+        value,
+        () => `what page ${page} of ${spaceName(space)} was from checkpoint ${first} on`,
       );
-      chunk = { first: place.first, versions: Versions.decode(place.first, bytes), tail: false };
+      chunk = { first, versions: Versions.decode(first, bytes), tail: false };
       this.chunks.set(name, chunk, bytes.length + 8 * chunk.versions.count + 256);
     }
     return chunk;

@@ -96,6 +96,19 @@ export interface ChunkPlace {
   first: number;
 }
 
+/** The last chunk of a page whose first entry is at most `entry`. */
+export function chunkBefore(
+  from: Pick<Snapshot, 'atMost'>,
+  space: number,
+  page: number,
+  entry: number,
+): (Pair & { first: number }) | undefined {
+  const pair = from.atMost('chunks', chunkKey(space, page, entry));
+  if (!pair || pair.key.length !== CHUNK_KEY) return undefined;
+  const place = chunkPlace(pair.key);
+  return place.space === space && place.page === page ? { ...pair, first: place.first } : undefined;
+}
+
 export const chunkPlace = (key: Uint8Array): ChunkPlace => ({
   space: key[0]!,
   page: getNumber(key, 1),
