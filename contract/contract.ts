@@ -145,8 +145,11 @@ export const EXPORTS = {
    * memory of the log; the youngest comes first.
    */
   written: (n: number) => `belay:written:${n}`,
-  /** page-cow: `(page) -> i32`: whether a saved page differs from its pre-image. */
-  changed: (n: number) => `belay:changed:${n}`,
+  /**
+   * lmc and page-cow, regions from 16 bytes on: `(f64 from, f64 to) -> f64`: the first words of 4 bytes in a part that
+   * was saved that differ from their pre-images, `number of the first * 2^11 + count`, or 0. Bounds are multiples of 4.
+   */
+  differing: (n: number) => `belay:differing:${n}`,
   /** `() -> pages` and `(delta) -> old pages or -1`: the guest's view of its memory size. */
   size: (n: number) => `belay:size:${n}`,
   grow: (n: number) => `belay:grow:${n}`,

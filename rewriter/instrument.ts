@@ -457,8 +457,9 @@ class Instrumentation {
     fn('checkpoint', EXPORTS.checkpoint);
     fn('rollback', EXPORTS.rollback);
     global('saved', EXPORTS.saved);
-    this.geometries.forEach((_, k) => {
-      for (const [name, exported] of Object.entries(this.mechanism.exports)) fn(`${name}${k}`, exported(k));
+    this.geometries.forEach((geometry, k) => {
+      for (const [name, exported] of Object.entries(this.mechanism.exports(geometry)))
+        fn(`${name}${k}`, exported(k));
       fn(`size${k}`, EXPORTS.size(k));
       fn(`grow${k}`, EXPORTS.grow(k));
       fn(`shrink${k}`, EXPORTS.shrink(k));

@@ -12,10 +12,14 @@ const CONNECTIONS = 4;
 interface Order {
   port: number;
   requests: Requests;
+  connections: number;
 }
 
 export class HttpClient {
   private readonly worker = new Worker(new URL(import.meta.url));
+
+  /** @param connections that are used at once */
+  constructor(private readonly connections = CONNECTIONS) {}
 
   /** Resolves when every request was answered with success, and rejects with the first that was not. */
   send(port: number, requests: Requests): Promise<void> {
@@ -23,7 +27,7 @@ export class HttpClient {
       this.worker.once('message', (failed: string | undefined) =>
         failed === undefined ? resolve() : reject(new Error(failed)),
       );
-      this.worker.postMessage({ port, requests } satisfies Order);
+      this.worker.postMessage({ port, requests, connections: this.connections } satisfies Order);
     });
   }
 
@@ -33,7 +37,7 @@ export class HttpClient {
 }
 
 function serveOrders(): void {
-  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+  let agent: Agent | undefined;
   const one = (port: number, [method, path, body]: Requests[number]) =>
     new Promise<void>((resolve, reject) => {
       const sent = request({ port, host: '127.0.0.1', method, path, agent }, (response) => {
@@ -47,7 +51,8 @@ function serveOrders(): void {
       sent.on('error', reject);
       sent.end(body);
     });
-  parentPort!.on('message', async ({ port, requests }: Order) => {
+  parentPort!.on('message', async ({ port, requests, connections }: Order) => {
+    agent ??= new Agent({ keepAlive: true, maxSockets: connections });
     try {
       await Promise.all(requests.map((r) => one(port, r)));
       parentPort!.postMessage(undefined);

@@ -318,5 +318,5 @@ export const cards: StoreMechanism = {
   }),
   guard,
   text,
-  exports: { touch: EXPORTS.touch, written: EXPORTS.written },
+  exports: () => ({ touch: EXPORTS.touch, written: EXPORTS.written }),
 };

@@ -17,6 +17,7 @@ import { EXPORTS, PAGE } from '../../contract/contract.js';
 import { type Address, memoryArgument, pushAddress, pushShifted } from '../address.js';
 import type { Check } from '../analyse.js';
 import { type Geometry, inlineGeometry, separateGeometry, supportBytes } from '../layout.js';
+import { hasDiffering } from '../support/differing.js';
 import { lmcText } from '../support/lmc.js';
 import type { Writer } from '../wasm/writer.js';
 import type { Guard, GuardTarget, StoreMechanism } from './mechanism.js';
@@ -122,5 +123,9 @@ export const lmc: StoreMechanism = {
   }),
   guard,
   text: lmcText,
-  exports: { touch: EXPORTS.touch, written: EXPORTS.written },
+  exports: (g) => ({
+    touch: EXPORTS.touch,
+    written: EXPORTS.written,
+    ...(hasDiffering(g) && { differing: EXPORTS.differing }),
+  }),
 };

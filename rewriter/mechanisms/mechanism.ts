@@ -71,5 +71,5 @@ export interface StoreMechanism {
   guard?: Guard;
   text(spec: SupportSpec, memory: SupportMemory, k: number): string;
   /** Support functions (without the memory's number) that the runtime calls, with their exported names. */
-  readonly exports: Readonly<Record<string, (n: number) => string>>;
+  exports(geometry: Geometry): Readonly<Record<string, (n: number) => string>>;
 }

@@ -63,5 +63,5 @@ export const outside: StoreMechanism = {
   pages: () => [],
   plan: () => ({ every: true, exact: false, stack: false }),
   text,
-  exports: { touch: EXPORTS.touch },
+  exports: () => ({ touch: EXPORTS.touch }),
 };

@@ -12,9 +12,7 @@
  * Not handled: a store that straddles two pages is seen on the first alone (the 16 bytes behind a page are saved
  * with it); then the second page is not in the list, unless it was written by itself.
  */
-import { EXPORTS } from '../../contract/contract.js';
 import { inlineGeometry, separateGeometry } from '../layout.js';
-import { lmcText } from '../support/lmc.js';
 import { lmc } from './lmc.js';
 import type { StoreMechanism } from './mechanism.js';
 
@@ -30,6 +28,4 @@ export const pageCow: StoreMechanism = {
       ? separateGeometry(PAGE_BYTES, is64, true)
       : inlineGeometry(PAGE_BYTES, reservePages, true),
   plan: (layout, settings) => ({ ...lmc.plan(layout, settings), stack: false }),
-  text: (spec, memory, k) => lmcText({ ...spec, pages: true }, memory, k),
-  exports: { ...lmc.exports, changed: EXPORTS.changed },
 };

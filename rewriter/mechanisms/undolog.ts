@@ -212,5 +212,5 @@ export const undolog: StoreMechanism = {
   plan: () => ({ every: true, exact: true, stack: false }),
   guard,
   text,
-  exports: { touch: EXPORTS.touch, written: EXPORTS.written },
+  exports: () => ({ touch: EXPORTS.touch, written: EXPORTS.written }),
 };

@@ -2,6 +2,7 @@
 import { type Geometry, supportBytes } from '../layout.js';
 import { stackText } from '../stack.js';
 import { addressType, fillText, outside as outsideText, trapOutside, withinText } from './bulk.js';
+import { differingText, hasDiffering } from './differing.js';
 import { partsText } from './parts.js';
 import { growTo, sizeText } from './size.js';
 import type { SupportMemory, SupportSpec } from './spec.js';
@@ -320,7 +321,7 @@ ${partsText({
   next: `(${A}.load ${s} offset=${H} ${headOf(`(${A}.sub (local.get $b) (${A}.const 2))`)})`,
   edge: g.tails ? 'behind' : undefined,
 })}
-${spec.pages ? pagesText(g, A, k, m, s) : ''}
+${hasDiffering(g) ? differingText({ k, A, memory: m, shadow: s, preImage: P, shadowOf }) : ''}
 ${spec.stack && k === 0 ? stackText(S) : ''}
 ${spec.oracle ? oracleText(g, A, k, tag, bytes) : ''}`;
 }
@@ -329,24 +330,6 @@ ${spec.oracle ? oracleText(g, A, k, tag, bytes) : ''}`;
 function headAddress(g: Geometry, b: string): string {
   const A = addressType(g);
   return `(${A}.add (${A}.shl ${b} (${A}.const ${g.blockShift})) (${A}.shl ${b} (${A}.const 4)))`;
-}
-
-/** page-cow, whose blocks are pages: $changed compares a saved page with its pre-image, for policies. */
-function pagesText(g: Geometry, A: 'i32' | 'i64', k: number, m: string, s: string): string {
-  const head = headAddress(g, '(local.get $b)');
-  const differs = (o: number) =>
-    `(v128.xor (v128.load ${m} offset=${o} align=1 (local.get $a)) (v128.load ${s} offset=${g.shadowBase + 16 + o} align=1 (local.get $s)))`;
-  return `
-(func $changed${k} (export "changed${k}") (param $b ${A}) (result i32) (local $a ${A}) (local $s ${A}) (local $end ${A})
-  (local.set $a (${A}.shl (local.get $b) (${A}.const 12)))
-  (local.set $s ${head})
-  (local.set $end (${A}.add (local.get $a) (${A}.const 4096)))
-  (loop $l
-    (if (v128.any_true (v128.or (v128.or ${differs(0)} ${differs(16)}) (v128.or ${differs(32)} ${differs(48)})))
-      (then (return (i32.const 1))))
-    (local.set $s (${A}.add (local.get $s) (${A}.const 64)))
-    (br_if $l (${A}.ne (local.tee $a (${A}.add (local.get $a) (${A}.const 64))) (local.get $end))))
-  (i32.const 0))`;
 }
 
 /** Debug: traps, and says where, unless each byte of a store is saved. */

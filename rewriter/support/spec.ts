@@ -21,8 +21,6 @@ export interface SupportSpec {
   layout: Placement;
   mechanism: StoreMechanism;
   memories: SupportMemory[];
-  /** page-cow: functions that name the saved pages. */
-  pages?: boolean;
   /** Undo log: bytes that it may have, for each memory. */
   logLimit: number;
   tables: SupportTable[];

@@ -6,15 +6,17 @@
 
 /** The bytes that say `value`. @throws TypeError for what is not in the list above */
 export function encode(value: unknown): Uint8Array<ArrayBuffer> {
-  const parts: Uint8Array[] = [];
-  let small: number[] = [];
-  const utf8 = new TextEncoder();
-  const flush = (): void => {
-    parts.push(Uint8Array.from(small));
-    small = [];
+  let room = new Uint8Array(256);
+  let at = 0;
+  const reserve = (more: number): void => {
+    if (at + more <= room.length) return;
+    const larger = new Uint8Array(Math.max(at + more, room.length * 2));
+    larger.set(room.subarray(0, at));
+    room = larger;
   };
   const byte = (tag: number): void => {
-    if (small.push(tag) > 4096) flush();
+    reserve(1);
+    room[at++] = tag;
   };
   /** `size` bytes of `n`, most significant first. */
   const uint = (tag: number, size: number, n: number): void => {
@@ -30,8 +32,26 @@ export function encode(value: unknown): Uint8Array<ArrayBuffer> {
     else uint(tag16 + 1, 4, n);
   };
   const bytes = (data: Uint8Array): void => {
-    flush();
-    parts.push(data);
+    reserve(data.length);
+    room.set(data, at);
+    at += data.length;
+  };
+  /** Most strings are short and ASCII, for which the engine's encoder takes longer than the rest. */
+  const text = (item: string): void => {
+    const n = item.length;
+    if (n < 32) {
+      reserve(n + 1);
+      let i = 0;
+      for (; i < n && item.charCodeAt(i) < 128; i++) room[at + 1 + i] = item.charCodeAt(i);
+      if (i === n) {
+        room[at] = 0xa0 | n;
+        at += n + 1;
+        return;
+      }
+    }
+    const data = new TextEncoder().encode(item);
+    length(data.length, 0xa0, 32, 0xd9, 0xda);
+    bytes(data);
   };
   const write = (item: unknown): void => {
     if (item === null) byte(0xc0);
@@ -47,11 +67,8 @@ export function encode(value: unknown): Uint8Array<ArrayBuffer> {
         view.setFloat64(0, item);
         bytes(new Uint8Array(view.buffer));
       }
-    } else if (typeof item === 'string') {
-      const data = utf8.encode(item);
-      length(data.length, 0xa0, 32, 0xd9, 0xda);
-      bytes(data);
-    } else if (item instanceof Uint8Array) {
+    } else if (typeof item === 'string') text(item);
+    else if (item instanceof Uint8Array) {
       length(item.length, 0, 0, 0xc4, 0xc5);
       bytes(item);
     } else if (Array.isArray(item)) {
@@ -64,14 +81,7 @@ export function encode(value: unknown): Uint8Array<ArrayBuffer> {
     } else throw new TypeError(`a value of type ${typeof item}`);
   };
   write(value);
-  flush();
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return room.slice(0, at);
 }
 
 /**

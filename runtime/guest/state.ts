@@ -4,6 +4,7 @@
  */
 import type { Contract } from '../../contract/contract.js';
 import type { StateShape } from '../../contract/state.js';
+import type { Visit } from '../mechanisms/mechanism.js';
 
 export {
   type GuestState,
@@ -33,7 +34,7 @@ export interface StateAccess {
   /** What companions save; undefined when nothing of it has changed since the last checkpoint. @throws ERR_BELAY_STATE */
   host(always: boolean): Uint8Array | undefined;
   /** Calls `visit` for each part of a memory that may have been written since the last checkpoint; parts do not overlap. */
-  written(visit: (memory: number, address: number, length: number) => void): void;
+  written(visit: Visit): void;
   /**
    * Makes this the guest's state, and a checkpoint of it. Only spaces that are given are changed, but registers must
    * always be; of a memory or table that is longer than what is given, the rest becomes zeros.

@@ -18,6 +18,7 @@ import {
   type StateAccess,
   tableSpace,
 } from '../guest/state.js';
+import { type Differing, WORDS } from '../mechanisms/mechanism.js';
 import { checksum } from './codec.js';
 import type { EntryNote } from './entries.js';
 import { packNote, RECORD_HEAD } from './journal.js';
@@ -33,10 +34,19 @@ export class Capture {
   private readonly images: Int32Array[];
   private words = new Uint32Array(2 ** 14);
   private length = 0;
-  /** Where in the record its last page begins; -1 where it has none. */
-  private last = -1;
   private pageCount = 0;
-  private readonly runs = new Uint32Array(PAGE_WORDS);
+  /** The page that is compared: what differs in it, up to which word of memory it was looked at. */
+  private readonly open = {
+    space: 0,
+    page: 0,
+    runs: new Uint32Array(PAGE_WORDS),
+    count: 0,
+    /** Of all runs. */
+    words: 0,
+    end: 0,
+    now: new Int32Array(0) as Int32Array,
+    image: new Int32Array(0) as Int32Array,
+  };
   private readonly registers: Uint8Array;
   /** Pages that were written before a checkpoint that was not recorded, by memory. */
   private readonly pending: Set<number>[];
@@ -70,7 +80,7 @@ export class Capture {
     this.pendingTables.forEach((_, t) => {
       this.pendingTables[t] ||= access.tableWritten(t);
     });
-    if (this.smaller().length > 0) this.doubt();
+    if (this.smaller(this.memories()).length > 0) this.doubt();
     if (this.everything) return;
     access.written((memory, address, length) => {
       const end = address + length;
@@ -86,66 +96,70 @@ export class Capture {
     this.pendingTables.fill(true);
   }
 
-  /** Memories that were larger: a state was loaded. */
-  private smaller(): number[] {
-    const { access, images } = this;
-    return Array.from({ length: access.shape.memories }, (_, k) => k).filter(
-      (k) => images[memorySpace(k)]!.byteLength > access.memory(k).length,
-    );
+  private memories(): Int32Array[] {
+    return this.pending.map((_, k) => asWords(this.access.memory(k)));
+  }
+
+  /** Those that were larger: a state was loaded. */
+  private smaller(memories: readonly Int32Array[]): number[] {
+    return [...memories.keys()].filter((k) => this.images[memorySpace(k)]!.length > memories[k]!.length);
   }
 
   /** Begins a record: what changed. @returns whether something has */
   changes(): boolean {
     const { access, pending, registers } = this;
-    const { shape, contract } = access;
+    const { contract } = access;
     if (this.words.length > KEPT) this.words = new Uint32Array(KEPT);
     this.length = 0;
-    this.last = -1;
     this.pageCount = 0;
+    // What cannot be said fails here, when nothing has been compared yet.
     const host = access.host(this.pendingHost);
+    const tables = this.pendingTables.map((due, t) =>
+      due || access.tableWritten(t) ? access.table(t) : undefined,
+    );
+    access.registers(registers);
     if (host) this.compareAll(HOST, asWords(host));
     this.pendingHost = false;
-    for (let t = 0; t < shape.tables; t++) {
-      if (this.pendingTables[t] || access.tableWritten(t)) {
-        const { buffer, byteOffset, length } = access.table(t);
+    for (const [t, table] of tables.entries()) {
+      if (table) {
+        const { buffer, byteOffset, length } = table;
         this.compareAll(tableSpace(contract, t), new Int32Array(buffer, byteOffset, length));
       }
       this.pendingTables[t] = false;
     }
+    const memories = this.memories();
     // Lest it grows again, and has what it had.
-    const smaller = this.everything ? [] : this.smaller();
-    const memories = Array.from({ length: shape.memories }, (_, k) => {
-      const { buffer, byteOffset, byteLength } = access.memory(k);
-      return new Int32Array(buffer, byteOffset, byteLength >> 2);
-    });
+    const smaller = this.everything ? [] : this.smaller(memories);
     if (this.everything) {
       for (const [k, memory] of memories.entries()) this.compareAll(memorySpace(k), memory);
       this.everything = false;
     } else {
+      // Pre-images are of the last checkpoint: that is the image, unless there was one that was not recorded.
+      const current = pending.every((pages) => pages.size === 0);
       for (const [k, pages] of pending.entries()) {
         for (const page of pages)
           this.compare(memorySpace(k), memories[k]!, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);
         pages.clear();
       }
-      access.written((memory, address, length) => {
+      access.written((memory, address, length, differing) => {
         this.compare(
           memorySpace(memory),
           memories[memory]!,
           Math.floor(address / 4),
           Math.ceil((address + length) / 4),
+          current ? differing : undefined,
         );
       });
     }
     for (const k of smaller) this.compareAll(memorySpace(k), memories[k]!);
-    access.registers(registers);
     this.compareAll(REGISTERS, asWords(registers));
+    this.endPage();
     return this.pageCount > 0;
   }
 
   /** An entry of which nothing is kept. */
   nothing(): void {
     this.length = 0;
-    this.last = -1;
     this.pageCount = 0;
   }
 
@@ -189,6 +203,7 @@ export class Capture {
     const padded = new Int32Array(image.length);
     padded.set(now);
     this.compare(space, padded, 0, padded.length);
+    this.endPage();
     this.images[space] = image.slice(0, now.length);
   }
 
@@ -203,72 +218,75 @@ export class Capture {
     return image;
   }
 
-  /** Records what differs in the words [from, to), page by page. */
-  private compare(space: number, now: Int32Array, from: number, to: number): void {
+  /** Finds what differs in the words [from, to), page by page. @param differing tells what does, where that is known */
+  private compare(space: number, now: Int32Array, from: number, to: number, differing?: Differing): void {
     if (to > now.length) to = now.length;
     if (from >= to) return;
     const image = this.image(space, now.length);
-    const { runs } = this;
+    const { open } = this;
     while (from < to) {
       const page = Math.floor(from / PAGE_WORDS);
-      const start = page * PAGE_WORDS;
-      const end = Math.min(to, start + PAGE_WORDS);
-      let count = 0;
-      let data = 0;
-      for (let i = from; i < end; i++) {
-        if (now[i] === image[i]) continue;
-        const first = i;
-        let last = i;
-        for (i++; i < end && i - last <= GAP + 1; i++) if (now[i] !== image[i]) last = i;
-        runs[count++] = ((first - start) << 18) | ((last - first + 1) << 2);
-        data += last - first + 1;
-        i = last;
-      }
-      if (count > 0) {
-        this.reserve(3 + count + data);
-        const { words, last } = this;
-        let at = this.length;
-        if (
-          last >= 0 &&
-          words[last] === space &&
-          words[last + 1] === page &&
-          follows(words, last, runs[0]!)
-        ) {
-          // Another part of the page that the record ends with: its runs go in front of that one's data.
-          const known = words[last + 2]!;
-          const behind = last + 3 + known;
-          words.copyWithin(behind + count, behind, at);
-          for (let run = 0; run < count; run++) words[behind + run] = runs[run]!;
-          words[last + 2] = known + count;
-          at += count;
-        } else {
-          this.last = at;
-          this.pageCount++;
-          words[at++] = space;
-          words[at++] = page;
-          words[at++] = count;
-          for (let run = 0; run < count; run++) words[at++] = runs[run]!;
+      const end = Math.min(to, (page + 1) * PAGE_WORDS);
+      // Parts of a page that come one after the other, in order, are one page of the record.
+      if (open.space !== space || open.page !== page || open.end > from) this.endPage();
+      open.space = space;
+      open.page = page;
+      open.now = now;
+      open.image = image;
+      if (differing) {
+        for (let run = differing(4 * from, 4 * end); run !== 0; run = differing(4 * from, 4 * end)) {
+          const first = Math.floor(run / WORDS);
+          from = first + run - first * WORDS;
+          this.add(first, from);
         }
-        for (let run = 0; run < count; run++) {
-          const first = start + (runs[run]! >>> 18);
-          const n = (runs[run]! & 0xffff) >> 2;
-          for (let i = first; i < first + n; i++) {
-            const word = now[i]!;
-            words[at++] = word;
-            image[i] = word;
-          }
+      } else {
+        for (let i = from; i < end; i++) {
+          if (now[i] === image[i]) continue;
+          const first = i;
+          let last = i;
+          for (i++; i < end && i - last <= GAP + 1; i++) if (now[i] !== image[i]) last = i;
+          this.add(first, last + 1);
+          i = last;
         }
-        this.length = at;
       }
       from = end;
     }
   }
-}
 
-/** Whether a run lies behind the last one of a page of the record. */
-function follows(words: Uint32Array, page: number, run: number): boolean {
-  const before = words[page + 2 + words[page + 2]!]!;
-  return run >>> 16 >= (before >>> 16) + (before & 0xffff);
+  /** Words [from, to) of the open page are in the record. */
+  private add(from: number, to: number): void {
+    const { open } = this;
+    open.runs[open.count++] = ((from % PAGE_WORDS) << 18) | ((to - from) << 2);
+    open.words += to - from;
+    open.end = to;
+  }
+
+  /** Writes the open page, and its words into the image. */
+  private endPage(): void {
+    const { space, page, count, runs, now, image } = this.open;
+    if (count > 0) {
+      this.reserve(3 + count + this.open.words);
+      const { words } = this;
+      let at = this.length;
+      words[at++] = space;
+      words[at++] = page;
+      words[at++] = count;
+      for (let run = 0; run < count; run++) words[at++] = runs[run]!;
+      for (let run = 0; run < count; run++) {
+        let i = page * PAGE_WORDS + (runs[run]! >>> 18);
+        for (const end = i + ((runs[run]! & 0xffff) >> 2); i < end; i++) {
+          const word = now[i]!;
+          words[at++] = word;
+          image[i] = word;
+        }
+      }
+      this.length = at;
+      this.pageCount++;
+    }
+    this.open.count = 0;
+    this.open.words = 0;
+    this.open.end = 0;
+  }
 }
 
 /** Bytes as words, with zeros behind; a view where that can be. */

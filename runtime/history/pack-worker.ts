@@ -1,4 +1,5 @@
 /** The thread that packs what a recorder writes (recorder.ts). Ends when the recorder does, with all packed. */
+import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import { loadCodec } from './codec.js';
 import { makeStore } from './open.js';
@@ -24,6 +25,17 @@ const LATEST = 4000;
 const NAP = 20;
 /** After a full disk. */
 const AGAIN = 1000;
+
+/** Packing leaves a processor that others want to those who answer requests; of a thread alone, Linux can say that. */
+const NICE = 10;
+
+if (process.platform === 'linux') {
+  try {
+    setPriority(0, NICE);
+  } catch {
+    // Not allowed here; then it takes its share.
+  }
+}
 
 const shared = progress(buffer);
 try {

@@ -1,7 +1,20 @@
 import type { MechanismName } from '../../contract/contract.js';
 
-/** Is told a part of a memory; `address` and `length` are bytes. It must not run the guest. */
-export type Visit = (memory: number, address: number, length: number) => void;
+/**
+ * Is told a part of a memory; `address` and `length` are bytes. It must not run the guest.
+ * @param differing where the mechanism has pre-images of the part: tells what is different
+ */
+export type Visit = (memory: number, address: number, length: number, differing?: Differing) => void;
+
+/**
+ * The first words of 4 bytes in a part, between two addresses that are multiples of 4, that differ from what they were at
+ * the last checkpoint: the number of the first times {@link WORDS} plus how many; 0 where there are none. Between two words
+ * that differ one that does not may be among them. At most a page of 4 KiB is asked for at once.
+ */
+export type Differing = (from: number, to: number) => number;
+
+/** @see Differing */
+export const WORDS = 2 ** 11;
 
 /** What a mechanism does for one guest; the guest adds the host's side to it. */
 export interface Mechanism {

@@ -3,7 +3,7 @@ import { type Contract, EXPORTS } from '../../contract/contract.js';
 import type { Costs, PolicyMaker } from '../speculation/types.js';
 import { PAGE_BYTES } from './addon.js';
 import { everything, instrumented } from './instrumented.js';
-import type { Mechanism, MechanismParts } from './mechanism.js';
+import type { Differing, Mechanism, MechanismParts } from './mechanism.js';
 import { type PageSource, Speculation } from './speculation.js';
 import { RUN } from './written.js';
 
@@ -19,9 +19,9 @@ export function pageCow(contract: Contract, parts: MechanismParts, policy: Polic
     if (contract.memories[k]!.is64) base.touch(k, BigInt(from), BigInt(PAGE_BYTES));
     else base.touch(k, from, PAGE_BYTES);
   };
-  const sources = contract.memories.map(({ is64 }, k): PageSource => {
+  const sources = contract.memories.map((_, k): PageSource => {
     const next = exports[EXPORTS.written(k)] as unknown as (cursor: number) => number;
-    const differs = exports[EXPORTS.changed(k)] as unknown as (page: number | bigint) => number;
+    const differing = exports[EXPORTS.differing(k)] as unknown as Differing;
     return {
       pages: () => bytes(k) / PAGE_BYTES,
       faulted(out, chosen) {
@@ -35,7 +35,7 @@ export function pageCow(contract: Contract, parts: MechanismParts, policy: Polic
         out.subarray(0, faults).reverse();
         return faults;
       },
-      changed: (page) => differs(is64 ? BigInt(page) : page) !== 0,
+      changed: (page) => differing(page * PAGE_BYTES, (page + 1) * PAGE_BYTES) !== 0,
     };
   });
   const measure = (): Costs => measureCosts(base, (page) => copyAhead(0, page), sources[0]!);

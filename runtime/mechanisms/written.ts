@@ -15,7 +15,7 @@
  */
 import { type Contract, EXPORTS } from '../../contract/contract.js';
 import type { Finder } from './instrumented.js';
-import type { MechanismParts, Visit } from './mechanism.js';
+import type { Differing, MechanismParts, Visit } from './mechanism.js';
 
 /** Where a store may have written beyond its region. */
 const BEYOND = 16;
@@ -31,6 +31,8 @@ type Next = (cursor: number) => number;
 /** lmc, page-cow, cards: parts of memory `k` whose tags are set. */
 function tagged(contract: Contract, { exports }: MechanismParts, k: number) {
   const next = exports[EXPORTS.written(k)] as unknown as Next;
+  // Absent where regions are smaller than a word, in modules of before there was one, and of cards.
+  const differing = exports[EXPORTS.differing(k)] as unknown as Differing | undefined;
   const { region } = contract;
   const before = contract.mechanism === 'cards' ? BEYOND : 0;
 
@@ -39,7 +41,7 @@ function tagged(contract: Contract, { exports }: MechanismParts, k: number) {
       const first = Math.floor(run / RUN);
       const rest = run - first * RUN;
       const edge = rest & 1;
-      visit(k, first * region - edge * before, (rest >> 1) * region + edge * BEYOND);
+      visit(k, first * region - edge * before, (rest >> 1) * region + edge * BEYOND, differing);
     }
   };
 }

@@ -16,7 +16,7 @@ import { type HostFunction, WASI_FUNCTIONS } from './preview1.js';
 import { bytesOf, damaged, type Fields, fieldsOf, isIndex, listOf, saved } from './saved.js';
 import { SIZES } from './sizes.js';
 import { type Sources, sourcesOf } from './sources.js';
-import { pack, packEnv, type Strings, toBytes, unpack } from './strings.js';
+import { pack, packEnv, type Strings, toBytes } from './strings.js';
 import type { WasiOptions } from './types.js';
 
 // Rights of a standard stream: read, write, fdstat_set_flags, filestat_get, poll_fd_readwrite. Without seek and tell.
@@ -150,7 +150,7 @@ export class WasiProcess implements Companion {
   save(): Fields {
     const { args, env, stdin, stdinOffset, stdout, stderr, streams } = this.#state;
     const pending = ({ buffer, length }: Output) => (length ? buffer.slice(0, length) : undefined);
-    const listed = (strings: Strings) => (strings.offsets.length ? unpack(strings) : undefined);
+    const listed = (strings: Strings) => (strings.values.length ? strings.values : undefined);
     return saved('process', {
       args: listed(args),
       env: listed(env),

@@ -2,12 +2,13 @@
 import { BelayError } from '../../contract/errors.js';
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Strings as the guest wants them: all bytes, each string ending in NUL, and where each begins. */
 export interface Strings {
   bytes: Uint8Array;
   offsets: number[];
+  /** What they were packed from. */
+  values: readonly string[];
 }
 
 /** Text as UTF-8; bytes as a copy, since the caller may go on to use them. */
@@ -27,12 +28,7 @@ export function pack(values: readonly string[], what: string): Strings {
   }
   const bytes = encoder.encode(parts.join(''));
   for (let at = 0; at < bytes.length; at = bytes.indexOf(0, at) + 1) offsets.push(at);
-  return { bytes, offsets };
-}
-
-/** The strings that were packed. */
-export function unpack({ bytes }: Strings): string[] {
-  return decoder.decode(bytes).split('\0').slice(0, -1);
+  return { bytes, offsets, values: [...values] };
 }
 
 /** @throws ERR_BELAY_OPTION also for a name that is empty or contains `=`. */

@@ -1,5 +1,5 @@
 /** Compares what a mechanism says was written with a copy of memory. Works in every engine. */
-import type { Mechanism } from '../../runtime/mechanisms/mechanism.js';
+import { type Differing, type Mechanism, WORDS } from '../../runtime/mechanisms/mechanism.js';
 import type { Guest } from '../../runtime/types.js';
 import { firstDifference } from './oracle.js';
 
@@ -43,9 +43,61 @@ export function written(guest: Guest): Part[] {
   return parts;
 }
 
+/** Runs of words that were compared with what a mechanism said. */
+let checked = 0;
+export const runsChecked = (): number => checked;
+
 export const bytesOf = (parts: readonly Part[]): number => parts.reduce((sum, { length }) => sum + length, 0);
 
-/** @throws where a byte differs from `before` (zeros beyond its end) and is in no part; returns the parts */
+/** Words that one run may have between two that differ, though they do not. */
+const GAP = 1;
+const PAGE = 4096;
+
+/** What differs in [from, to) of a page, word by word: number of the first word times 2^11, plus how many. */
+function runsOf(then: Uint8Array, now: Uint8Array, from: number, to: number): number[] {
+  const differs = (word: number) =>
+    firstDifference(then.subarray(4 * word, 4 * word + 4), now.subarray(4 * word, 4 * word + 4)) >= 0;
+  const runs: [first: number, last: number][] = [];
+  for (let word = from / 4; word < to / 4; word++) {
+    if (!differs(word)) continue;
+    const run = runs.at(-1);
+    if (run && word - run[1] <= GAP + 1) run[1] = word;
+    else runs.push([word, word]);
+  }
+  return runs.map(([first, last]) => first * WORDS + last - first + 1);
+}
+
+/** @throws where what a mechanism says is different in a part is not what is; returns how many runs there were */
+function checkDiffering(
+  { address, length, memory }: Part,
+  differing: Differing,
+  then: Uint8Array,
+  now: Uint8Array,
+  when: string,
+): number {
+  let runs = 0;
+  for (let from = address; from < address + length; ) {
+    const to = Math.min(address + length, (Math.floor(from / PAGE) + 1) * PAGE);
+    const found: number[] = [];
+    for (let at = from, run = differing(at, to); run !== 0; run = differing(at, to)) {
+      found.push(run);
+      at = (Math.floor(run / WORDS) + (run % WORDS)) * 4;
+    }
+    const expected = runsOf(then, now, from, to);
+    if (`${found}` !== `${expected}`)
+      throw new Error(
+        `${when}: ${from} to ${to} of memory ${memory}: [${found}], not [${expected}], is different`,
+      );
+    runs += found.length;
+    from = to;
+  }
+  return runs;
+}
+
+/**
+ * @returns the parts
+ * @throws where a byte differs from `before` (zeros beyond its end) and is in no part, or not in what is said to differ
+ */
 export function checkWritten(guest: Guest, before: readonly Uint8Array[], when: string): Part[] {
   const parts = written(guest);
   views(guest).forEach((now, k) => {
@@ -63,6 +115,10 @@ export function checkWritten(guest: Guest, before: readonly Uint8Array[], when: 
         throw new Error(`${when}: byte ${from + at} of memory ${k} was written, and no part has it`);
       from = address + length;
     }
+    mechanismOf(guest).written((memory, address, length, differing) => {
+      if (memory === k && differing)
+        checked += checkDiffering({ memory, address, length }, differing, then, now, when);
+    });
   });
   return parts;
 }

@@ -49,7 +49,7 @@ export async function recording(job: RecordingJob, progress: (text: string) => v
     const result = await compare(
       contender('not recorded', plain),
       [contender('recorded', recorded)],
-      way === HTTP ? { ...effort, rounds: Math.ceil(rounds / 2) } : effort,
+      way.startsWith(HTTP) ? { ...effort, rounds: Math.ceil(rounds / 2) } : effort,
     );
     await plain.close();
     await recorded.close();
@@ -71,6 +71,8 @@ export async function recording(job: RecordingJob, progress: (text: string) => v
 }
 
 const HTTP = 'belay serve, over HTTP';
+const ONE = `${HTTP}, one request at a time`;
+const FOUR = `${HTTP}, four at a time`;
 const WAYS: readonly [
   way: string,
   clock: string,
@@ -80,7 +82,8 @@ const WAYS: readonly [
   ['the guest alone', WALL, bare],
   ["a service's requests, without HTTP", THREAD, service],
   ["a service's requests, without HTTP", WALL, service],
-  [HTTP, WALL, overHttp],
+  [ONE, WALL, (wasm, directory) => overHttp(wasm, directory, 1)],
+  [FOUR, WALL, (wasm, directory) => overHttp(wasm, directory, 4)],
 ];
 
 const clockOf = (clock: string): (() => number) => (clock === THREAD ? now : () => performance.now() * 1e6);
@@ -164,15 +167,19 @@ async function service(
   };
 }
 
-/** The whole of it: the guest in a thread, HTTP in front, a client in a thread of its own, on four connections. */
-async function overHttp(wasm: Uint8Array<ArrayBuffer>, directory: string | undefined): Promise<Served> {
+/** The whole of it: the guest in a thread, HTTP in front, a client in a thread of its own. */
+async function overHttp(
+  wasm: Uint8Array<ArrayBuffer>,
+  directory: string | undefined,
+  connections: number,
+): Promise<Served> {
   const served = await serve(wasm, {
     port: 0,
     deadline: 0,
     keepAlive: 600_000,
     ...(directory !== undefined && { record: { directory, module: wasm } }),
   });
-  const client = new HttpClient();
+  const client = new HttpClient(connections);
   await client.send(served.port, notesBefore());
   let n = 0;
   return {

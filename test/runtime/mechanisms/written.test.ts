@@ -16,7 +16,15 @@ import { BETWEEN, HAS_MEMORIES, testUnless } from '../../support/engines-skip.js
 import { prng, randomBytes, Tape } from '../../support/generate.js';
 import { mechanismVariants } from '../../support/mechanisms.js';
 import { outcome } from '../../support/oracle.js';
-import { bytesOf, checkRestored, checkWritten, copies, mechanismOf, written } from '../../support/written.js';
+import {
+  bytesOf,
+  checkRestored,
+  checkWritten,
+  copies,
+  mechanismOf,
+  runsChecked,
+  written,
+} from '../../support/written.js';
 
 const test = suite('written');
 
@@ -389,6 +397,7 @@ testUnless(test, BETWEEN, 'random modules', async () => {
   }
   console.log(`\n${epochs} epochs of random modules`);
   assert.ok(epochs > 700, `${epochs} epochs`);
+  assert.ok(runsChecked() > 5000, `${runsChecked()} runs of words that differ`);
 });
 
 test.run();
