@@ -105,8 +105,12 @@ export class Capture {
     return [...memories.keys()].filter((k) => this.images[memorySpace(k)]!.length > memories[k]!.length);
   }
 
-  /** Begins a record: what changed. @returns whether something has */
-  changes(): boolean {
+  /**
+   * Begins a record: what changed.
+   * @param begun whether the epoch began after the last record, so that the mechanism's pre-images have what that says
+   * @returns whether something has
+   */
+  changes(begun = false): boolean {
     const { access, pending, registers } = this;
     const { contract } = access;
     if (this.words.length > KEPT) this.words = new Uint32Array(KEPT);
@@ -134,8 +138,8 @@ export class Capture {
       for (const [k, memory] of memories.entries()) this.compareAll(memorySpace(k), memory);
       this.everything = false;
     } else {
-      // Pre-images are of the last checkpoint: that is the image, unless there was one that was not recorded.
-      const current = pending.every((pages) => pages.size === 0);
+      // Nor do they when there was a checkpoint that was not recorded.
+      const current = begun && pending.every((pages) => pages.size === 0);
       for (const [k, pages] of pending.entries()) {
         for (const page of pages)
           this.compare(memorySpace(k), memories[k]!, page * PAGE_WORDS, (page + 1) * PAGE_WORDS);

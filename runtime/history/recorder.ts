@@ -264,7 +264,7 @@ export class Recorder implements AsyncDisposable {
     }
     if (kind === 'rolled-back') this.capture.nothing();
     // An epoch that wrote nothing, and of which nothing is said, has the entry of the one before.
-    else if (!this.capture.changes() && !this.info) return;
+    else if (!this.capture.changes(this.begun) && !this.info) return;
     this.write(kind, reason);
   }
 

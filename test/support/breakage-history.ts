@@ -51,8 +51,21 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
   {
     what: 'a run is a word too short',
     file: 'capture',
-    from: '((last - first + 1) << 2)',
-    to: '(Math.max(last - first, 1) << 2)',
+    from: '((to - from) << 2)',
+    to: '(Math.max(to - from - 1, 1) << 2)',
+  },
+  {
+    what: 'pre-images are taken for what was recorded, though recording began later',
+    file: 'recorder',
+    from: 'this.capture.changes(this.begun)',
+    to: 'this.capture.changes(true)',
+  },
+  {
+    what: 'pre-images are taken for what was recorded, though a checkpoint lies between',
+    file: 'capture',
+    from: 'pending.every((pages) => pages.size === 0)',
+    to: 'true',
+    tests: ['recorder', 'random'],
   },
   {
     what: 'pages of checkpoints that are not recorded are forgotten',
@@ -76,7 +89,7 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
   {
     what: 'a memory that became smaller is not noticed',
     file: 'capture',
-    from: 'images[memorySpace(k)].byteLength > access.memory(k).length',
+    from: 'this.images[memorySpace(k)].length > memories[k].length',
     to: 'false',
     tests: ['recorder', 'random'],
   },

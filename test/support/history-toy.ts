@@ -14,6 +14,7 @@ import {
   stateShape,
   tableSpace,
 } from '../../runtime/guest/state.js';
+import { WORDS } from '../../runtime/mechanisms/mechanism.js';
 import type { Guest } from '../../runtime/types.js';
 
 export const WASM_PAGE = 65536;
@@ -110,7 +111,8 @@ export class Toy {
             const first = sorted[i]!;
             let count = 1;
             while (sorted[i + count] === first + count) count++;
-            visit(memory, first * REGION, count * REGION);
+            // Of the first memory it tells what differs, of the other one the recorder has to find out.
+            visit(memory, first * REGION, count * REGION, memory === 0 ? this.differing : undefined);
             i += count;
           }
         });
@@ -118,6 +120,24 @@ export class Toy {
       load: (state) => this.load(state),
     } as StateAccess;
   }
+
+  /** Of the first memory, in a part that was written: the first words that differ. */
+  private readonly differing = (from: number, to: number): number => {
+    const now = new DataView(this.buffers[0]!.buffer);
+    const differs = (word: number): boolean => {
+      const then = this.before[0]!.get(Math.floor((word * 4) / REGION))!;
+      return (
+        now.getUint32(word * 4) !==
+        new DataView(then.buffer, then.byteOffset).getUint32((word * 4) % REGION)
+      );
+    };
+    let first = from / 4;
+    while (first < to / 4 && !differs(first)) first++;
+    if (first >= to / 4) return 0;
+    let last = first;
+    for (let word = first + 1; word < to / 4 && word - last <= 2; word++) if (differs(word)) last = word;
+    return first * WORDS + last - first + 1;
+  };
 
   get guest(): Guest {
     return this as unknown as Guest;

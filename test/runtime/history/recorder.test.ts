@@ -58,4 +58,13 @@ test('many parts of one page in one checkpoint', async () => {
   });
 });
 
+test('what is as it was when it was last recorded has no entry, whatever checkpoints saw meanwhile', async () => {
+  const there: Op[] = [write(0, 2), checkpoint];
+  const back: Op[] = [write(0, 1), checkpoint];
+  await live([write(0, 1), checkpoint, checkpoint, ...there, ...back, ...there, checkpoint], {
+    worker: false,
+    every: 2,
+  });
+});
+
 test.run();
