@@ -127,8 +127,7 @@ export class Toy {
     const differs = (word: number): boolean => {
       const then = this.before[0]!.get(Math.floor((word * 4) / REGION))!;
       return (
-        now.getUint32(word * 4) !==
-        new DataView(then.buffer, then.byteOffset).getUint32((word * 4) % REGION)
+        now.getUint32(word * 4) !== new DataView(then.buffer, then.byteOffset).getUint32((word * 4) % REGION)
       );
     };
     let first = from / 4;
