@@ -1,10 +1,10 @@
 /** Reads all that is stored, and says what cannot be read. */
 import { BelayError } from '../../contract/errors.js';
-import { type Codec, unseal } from './codec.js';
+import { chunkPlace, openChunk } from './chunks.js';
+import type { Codec } from './codec.js';
 import { readContent } from './contents.js';
 import { decodeEntries } from './entries.js';
-import { chunkPlace, getNumber, type Store } from './store.js';
-import { Versions } from './versions.js';
+import { getNumber, type Store } from './store.js';
 
 /** A part of a history that is lost. */
 export interface Damage {
@@ -43,10 +43,7 @@ export function check(
       const { space, page, first } = chunkPlace(key);
       const what = `page ${page} of space ${space} from checkpoint ${first} on`;
       attempt(first, what, () => {
-        const versions = Versions.decode(
-          first,
-          unseal(codec, key, value, () => what),
-        );
+        const versions = openChunk(codec, key, value, () => what);
         for (const hash of versions.contents()) readContent(snapshot, codec, hash, () => what);
       });
     }

@@ -8,12 +8,15 @@ import * as zlib from 'node:zlib';
 import { historyError } from './errors.js';
 
 export interface Codec {
-  compress(bytes: Uint8Array): Uint8Array;
+  /** @param thorough takes longer, for what is written once */
+  compress(bytes: Uint8Array, thorough?: boolean): Uint8Array;
   /** @throws whatever the library throws for damaged bytes */
   decompress(bytes: Uint8Array): Uint8Array;
 }
 
+/** Zstandard's levels. */
 const LEVEL = 3;
+const THOROUGH = 6;
 
 let codec: Promise<Codec> | undefined;
 
@@ -26,15 +29,20 @@ export function loadCodec(): Promise<Codec> {
 async function load(): Promise<Codec> {
   const { zstdCompressSync, zstdDecompressSync, constants } = zlib;
   if (typeof zstdCompressSync === 'function') {
-    const params = { [constants.ZSTD_c_compressionLevel]: LEVEL };
+    const [usual, thorough] = [LEVEL, THOROUGH].map((level) => ({
+      params: { [constants.ZSTD_c_compressionLevel]: level },
+    }));
     return {
-      compress: (bytes) => zstdCompressSync(bytes, { params }),
+      compress: (bytes, more) => zstdCompressSync(bytes, more ? thorough : usual),
       decompress: (bytes) => zstdDecompressSync(bytes),
     };
   }
   const { init, compress, decompress } = await import('@bokuweb/zstd-wasm');
   await init();
-  return { compress: (bytes) => compress(bytes, LEVEL), decompress: (bytes) => decompress(bytes) };
+  return {
+    compress: (bytes, more) => compress(bytes, more ? THOROUGH : LEVEL),
+    decompress: (bytes) => decompress(bytes),
+  };
 }
 
 /** CRC-32 of several pieces, one after the other. */
@@ -57,9 +65,9 @@ const HEAD = 5;
 const RAW = 0;
 const ZSTD = 1;
 
-/** Wraps a value for its key: compressed where that saves something, with a checksum. */
-export function seal(codec: Codec, key: Uint8Array, content: Uint8Array): Uint8Array {
-  const compressed = content.length > 32 ? codec.compress(content) : content;
+/** Wraps a value for its key: compressed where that saves something, with a checksum. @param thorough see {@link Codec} */
+export function seal(codec: Codec, key: Uint8Array, content: Uint8Array, thorough?: boolean): Uint8Array {
+  const compressed = content.length > 32 ? codec.compress(content, thorough) : content;
   const smaller = compressed.length < content.length;
   const body = smaller ? compressed : content;
   const sealed = new Uint8Array(HEAD + body.length);
@@ -75,17 +83,22 @@ export function seal(codec: Codec, key: Uint8Array, content: Uint8Array): Uint8A
  * @throws ERR_BELAY_HISTORY_DAMAGED
  */
 export function unseal(codec: Codec, key: Uint8Array, sealed: Uint8Array, what: () => string): Uint8Array {
-  const crc =
-    sealed.length >= HEAD
-      ? new DataView(sealed.buffer, sealed.byteOffset, sealed.length).getUint32(0, true)
-      : undefined;
-  if (crc === undefined || crc !== checksum(key, sealed.subarray(4))) throw damaged(what());
+  checkSeal(key, sealed, what);
   const body = sealed.subarray(HEAD);
   try {
     return sealed[4] === ZSTD ? codec.decompress(body) : body;
   } catch (cause) {
     throw damaged(what(), cause);
   }
+}
+
+/** @throws ERR_BELAY_HISTORY_DAMAGED where a sealed value is not what was sealed for this key; names `what` */
+export function checkSeal(key: Uint8Array, sealed: Uint8Array, what: () => string): void {
+  const crc =
+    sealed.length >= HEAD
+      ? new DataView(sealed.buffer, sealed.byteOffset, sealed.length).getUint32(0, true)
+      : undefined;
+  if (crc === undefined || crc !== checksum(key, sealed.subarray(4))) throw damaged(what());
 }
 
 /** @throws nothing: makes the error */

@@ -26,7 +26,7 @@ export function readContent(
 export function addReference(to: Transaction, codec: Codec, hash: Uint8Array, page: Uint8Array): boolean {
   const value = to.get('contents', hash);
   if (!value) {
-    const sealed = seal(codec, hash, page);
+    const sealed = seal(codec, hash, page, true);
     const fresh = new Uint8Array(REFERENCES + sealed.length);
     fresh[0] = 1;
     fresh.set(sealed, REFERENCES);

@@ -51,8 +51,17 @@ export class PageCursor {
   /** Goes to an entry by the chunk that has it. */
   private load(entry: number): void {
     const { source, space, page, bytes } = this;
-    const chunk = source.chunkAt(space, page, entry);
     this.changes++;
+    const base = source.baseAfter(space, page, entry);
+    if (base) {
+      if (base.content) bytes.set(base.content);
+      else bytes.fill(0);
+      this.walk = undefined;
+      this.chunkFirst = entry;
+      this.following = entry + 1;
+      return;
+    }
+    const chunk = source.chunkAt(space, page, entry);
     if (!chunk) {
       bytes.fill(0);
       this.walk = undefined;

@@ -5,6 +5,7 @@ import type { PagePlace } from './entries.js';
 import { Moment } from './past.js';
 import { describeRegister, describeTable } from './registers.js';
 import type { Source } from './source.js';
+import { placeOf } from './store.js';
 import type { ChangedRange } from './types.js';
 import { PAGE_BYTES } from './versions.js';
 
@@ -22,7 +23,7 @@ export function changedPages(source: Source, from: number, to: number): PagePlac
   if (high - low > NEAR) return source.pages();
   const found = new Map<number, PagePlace>();
   for (let entry = low + 1; entry <= high; entry++) {
-    for (const place of source.entry(entry).pages) found.set(place[1] * 256 + place[0], place);
+    for (const place of source.entry(entry).pages) found.set(placeOf(...place), place);
   }
   return [...found.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
 }

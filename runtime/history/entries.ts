@@ -5,7 +5,7 @@
 import { Packr } from 'msgpackr';
 import { ByteReader, ByteWriter } from './bytes.js';
 import { type Codec, damaged, seal, unseal } from './codec.js';
-import { entryKey, getNumber } from './store.js';
+import { entryKey, getNumber, pageAt, placeOf } from './store.js';
 import type { Entry, EntryKind } from './types.js';
 
 /** What the journal says of an entry; the rest follows from its pages. */
@@ -89,7 +89,7 @@ export function encodeEntries(codec: Codec, first: number, records: readonly Ent
     pages.varint(changed.length);
     let last = 0;
     for (const [space, page] of changed) {
-      const place = page * 256 + space;
+      const place = placeOf(space, page);
       pages.varint(zigzag(place - last));
       last = place;
     }
@@ -153,7 +153,7 @@ export function decodeEntries(codec: Codec, key: Uint8Array, value: Uint8Array):
       let last = 0;
       const changed = Array.from({ length: pages.varint() }, (): PagePlace => {
         last += unzigzag(pages.varint());
-        return [last % 256, Math.floor(last / 256)];
+        return pageAt(last);
       });
       return { note, bytes: amount, pages: changed };
     });

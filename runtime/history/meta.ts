@@ -8,7 +8,7 @@ import type { Snapshot, Transaction } from './store.js';
 /**
  * Raise it whenever a reader made for the old format would misread the new one.
  */
-export const HISTORY_VERSION = 1;
+export const HISTORY_VERSION = 2;
 const FORMAT = 'belay history';
 
 /** What changes while recording. */

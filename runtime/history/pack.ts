@@ -12,21 +12,13 @@
  * Memory: open chunks and their pages, the most recently used ones, up to a limit ({@link PackOptions.cache}).
  */
 import { unlinkSync } from 'node:fs';
-import { type Codec, contentHash, damaged, seal, unseal } from './codec.js';
+import { chunkBefore, chunkKey, chunkPlace, openChunk, sealChunk } from './chunks.js';
+import { type Codec, contentHash, damaged } from './codec.js';
 import { addReference, dropReference, readContent } from './contents.js';
 import { decodeEntries, type EntryRecord, encodeEntries, MOST_ENTRIES, type PagePlace } from './entries.js';
 import { type JournalRecord, journalFiles, readJournal } from './journal.js';
 import { type Meta, readMeta, writeMeta } from './meta.js';
-import {
-  chunkBefore,
-  chunkKey,
-  chunkPlace,
-  entryKey,
-  getNumber,
-  LARGEST,
-  type Store,
-  type Transaction,
-} from './store.js';
+import { entryKey, getNumber, LARGEST, placeOf, type Store, type Transaction } from './store.js';
 import type { Retention } from './types.js';
 import { PAGE_BYTES, Versions, VersionWalk } from './versions.js';
 
@@ -170,7 +162,7 @@ export class Packer {
     const places = new Set<number>();
     let bytes = 0;
     for (const { space, page, runs, data } of pages) {
-      const place = page * 256 + space;
+      const place = placeOf(space, page);
       if (!places.has(place)) changed.push([space, page]);
       places.add(place);
       bytes += data.length;
@@ -221,7 +213,7 @@ export class Packer {
 
   /** The page's open chunk, from memory or the store. */
   private openPage(t: Transaction, space: number, page: number, entry: number): OpenPage {
-    const place = page * 256 + space;
+    const place = placeOf(space, page);
     let found = this.open.get(place);
     if (found) {
       // The most recently used are last.
@@ -247,7 +239,7 @@ export class Packer {
     if (!found) return undefined;
     const { key, value, first } = found;
     const what = () => `page ${page} of space ${space} from entry ${first} on`;
-    const versions = Versions.decode(first, unseal(this.codec, key, value, what));
+    const versions = openChunk(this.codec, key, value, what);
     const content = (hash: Uint8Array) => readContent(t, this.codec, hash, what);
     const current = new Uint8Array(PAGE_BYTES);
     VersionWalk.base(versions, current, content);
@@ -267,7 +259,7 @@ export class Packer {
 
   private writeChunk(t: Transaction, o: OpenPage): void {
     const key = chunkKey(o.space, o.page, o.first);
-    t.put('chunks', key, seal(this.codec, key, o.versions.encode(o.first)));
+    t.put('chunks', key, sealChunk(this.codec, key, o.versions));
     o.written = false;
   }
 
@@ -356,7 +348,7 @@ export class Packer {
     for (const key of superseded) {
       const { space, page, first } = chunkPlace(key);
       const what = () => `page ${page} of space ${space} from entry ${first} on`;
-      const versions = Versions.decode(first, unseal(this.codec, key, t.get('chunks', key)!, what));
+      const versions = openChunk(this.codec, key, t.get('chunks', key)!, what);
       for (const hash of versions.contents()) dropReference(t, hash);
       t.remove('chunks', key);
     }

@@ -3,6 +3,7 @@ import type { Contract } from '../../contract/contract.js';
 import { type GuestState, REGISTERS, type StateShape, spaceSizes, stateShape } from '../guest/state.js';
 import { PageCursor } from './cursor.js';
 import type { Source } from './source.js';
+import { placeOf } from './store.js';
 import type { Past } from './types.js';
 import { PAGE_BYTES } from './versions.js';
 
@@ -38,7 +39,7 @@ export class Moment {
   cursor(space: number, page: number): PageCursor {
     const { last } = this;
     if (last && last.page === page && last.space === space) return last;
-    const place = page * 256 + space;
+    const place = placeOf(space, page);
     let cursor = this.cursors.get(place);
     if (!cursor) {
       cursor = new PageCursor(this.source, space, page);
@@ -79,6 +80,16 @@ export class Moment {
     let next = Infinity;
     for (const cursor of this.touched) next = Math.min(next, cursor.seek(this.entry).next);
     return next;
+  }
+
+  /** An entry at or before another one, at which the page that was asked for and takes longest is at hand. */
+  cheapBefore(entry: number): number | undefined {
+    let best: { entry: number; spared: number } | undefined;
+    for (const { space, page } of this.touched) {
+      const found = this.source.cheapBefore(space, page, entry);
+      if (found && found.spared > (best?.spared ?? 0)) best = found;
+    }
+    return best?.entry;
   }
 
   /** Lets go of cursors, when there are many. */
@@ -147,6 +158,11 @@ export class TwoMoments implements Past {
 
   size(space: number, back: 0 | 1): number {
     return (back ? this.before : this.now).size(space);
+  }
+
+  /** @see Moment.cheapBefore */
+  cheapBefore(entry: number): number | undefined {
+    return this.now.cheapBefore(entry);
   }
 
   /** The next entry at which something that was read is different, or was one entry before. */

@@ -7,7 +7,11 @@
  *     page 7      v17 ........... v31 ....... v40 .........
  *     evaluated    ^               ^           ^
  *
- * **Bisection** is for expressions that turn once: it looks at both ends, and halves.
+ * **Bisection** is for expressions that turn once: it looks at both ends, and halves; not quite in the middle where an entry
+ * close to it is at hand, because a chunk begins behind it. So it opens the last chunk alone, and those of the ends.
+ *
+ *     chunks     |-------|-----|---------|------|--------|
+ *     asked      ^             ^    ^ ^  ^                ^
  */
 import type { Contract } from '../../contract/contract.js';
 import type { Expression } from './expression/index.js';
@@ -22,6 +26,8 @@ export interface SearchOptions extends Range {
 
 /** Evaluations between two reports of progress. */
 const REPORT = 4096;
+/** Entries among which bisection goes to the middle. */
+const FEW = 256;
 
 export function* search(
   source: Source,
@@ -49,6 +55,7 @@ export function* search(
   if (begin !== undefined) yield { from: begin, to };
 }
 
+/** The first entry at which an expression says what it says of the last one, where the ends differ. */
 export function bisect(
   source: Source,
   contract: Contract,
@@ -65,25 +72,21 @@ export function bisect(
     onProgress?.(entry);
     return expression.holds(past);
   };
-  return halve(from, to, holds, () => evaluated);
-}
-
-/** The first entry at which `holds` says what it says of the last one, where the ends differ. */
-function halve(
-  from: number,
-  to: number,
-  holds: (entry: number) => boolean,
-  evaluated: () => number,
-): BisectResult {
+  const between = (low: number, high: number): number => {
+    const middle = low + Math.floor((high - low) / 2);
+    // A few entries are in one chunk or two.
+    const cheap = high - low < FEW ? undefined : past.cheapBefore(middle);
+    return cheap !== undefined && cheap - low > (high - low) / 4 ? cheap : middle;
+  };
   const first = holds(from);
   const last = from === to ? first : holds(to);
-  if (first === last) return { first, last, evaluated: evaluated() };
+  if (first === last) return { first, last, evaluated };
   let low = from;
   let high = to;
   while (high - low > 1) {
-    const middle = low + Math.floor((high - low) / 2);
-    if (holds(middle) === last) high = middle;
-    else low = middle;
+    const entry = between(low, high);
+    if (holds(entry) === last) high = entry;
+    else low = entry;
   }
-  return { first, last, turn: high, evaluated: evaluated() };
+  return { first, last, turn: high, evaluated };
 }

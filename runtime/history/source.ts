@@ -3,21 +3,13 @@
  * yet (the tail), as if it were one more chunk.
  */
 import type { Damage } from './check.js';
-import { type Codec, damaged, unseal } from './codec.js';
+import { chunkBase, chunkBefore, chunkKey, chunkPlace, openChunk } from './chunks.js';
+import { type Codec, damaged } from './codec.js';
 import { readContent } from './contents.js';
 import { decodeEntries, type EntryRecord, type PagePlace } from './entries.js';
 import { isDamaged, type JournalRecord, journalFiles, readJournal } from './journal.js';
 import { type Meta, readMeta } from './meta.js';
-import {
-  chunkBefore,
-  chunkKey,
-  chunkPlace,
-  entryKey,
-  getNumber,
-  LARGEST,
-  type Snapshot,
-  type Store,
-} from './store.js';
+import { entryKey, getNumber, LARGEST, pageAt, placeOf, type Snapshot, type Store } from './store.js';
 import { PAGE_BYTES, Versions } from './versions.js';
 
 /** Versions of a page, and the first entry of them. */
@@ -147,7 +139,7 @@ export class Source {
     let bytes = 0;
     const changed = new Map<number, PagePlace>();
     for (const { space, page, runs, data } of pages) {
-      const place = page * 256 + space;
+      const place = placeOf(space, page);
       changed.set(place, [space, page]);
       bytes += data.length;
       const chunk = this.tail.get(place) ?? { first: entry, versions: new Versions(), tail: true };
@@ -176,7 +168,7 @@ export class Source {
 
   /** The last chunk of a page that begins at `entry` or before. */
   chunkAt(space: number, page: number, entry: number): Chunk | undefined {
-    const tail = this.tail.get(page * 256 + space);
+    const tail = this.tail.get(placeOf(space, page));
     if (tail && tail.first <= entry) return tail;
     return this.packedAt(space, page, entry);
   }
@@ -188,21 +180,32 @@ export class Source {
     const name = `${space}:${page}:${first}`;
     let chunk = this.chunks.get(name);
     if (!chunk) {
-      const bytes = unseal(
-        this.codec,
-        key,
-        value,
-        () => `what page ${page} of ${spaceName(space)} was from checkpoint ${first} on`,
-      );
-      chunk = { first, versions: Versions.decode(first, bytes), tail: false };
-      this.chunks.set(name, chunk, bytes.length + 8 * chunk.versions.count + 256);
+      const versions = openChunk(this.codec, key, value, lost(space, page, first));
+      chunk = { first, versions, tail: false };
+      const { ops, data, count } = versions;
+      this.chunks.set(name, chunk, ops.length + data.length + 8 * count + 256);
     }
     return chunk;
   }
 
+  /** What a page was at an entry that the next one begins a chunk behind: its content (zeros where it has none). */
+  baseAfter(space: number, page: number, entry: number): { content: Uint8Array | undefined } | undefined {
+    const key = chunkKey(space, page, Math.min(entry + 1, LARGEST));
+    const value = this.snapshot.get('chunks', key);
+    if (!value) return undefined;
+    const name = chunkBase(key, value, lost(space, page, entry + 1));
+    return { content: name && this.content(name) };
+  }
+
+  /** The last entry up to `entry` that {@link baseAfter} knows, and how much is spared by that, about. */
+  cheapBefore(space: number, page: number, entry: number): { entry: number; spared: number } | undefined {
+    const found = chunkBefore(this.snapshot, space, page, Math.min(entry + 1, LARGEST));
+    return found && { entry: found.first - 1, spared: found.value.length };
+  }
+
   /** The first entry of the chunk behind one that begins at `first` (-1: of the first chunk); Infinity for none. */
   firstAfter(space: number, page: number, first: number): number {
-    const tail = this.tail.get(page * 256 + space);
+    const tail = this.tail.get(placeOf(space, page));
     for (const key of this.snapshot.keys('chunks', chunkKey(space, page, first + 1))) {
       const place = chunkPlace(key);
       if (place.space === space && place.page === page) return place.first;
@@ -221,11 +224,11 @@ export class Source {
         break;
       }
       if (!place) break;
-      found.set(place.page * 256 + place.space, [place.space, place.page]);
+      found.set(placeOf(place.space, place.page), [place.space, place.page]);
       key = chunkKey(place.space, place.page, LARGEST) as Uint8Array<ArrayBuffer>;
       // The key itself is no chunk's.
     }
-    for (const place of this.tail.keys()) found.set(place, [place % 256, Math.floor(place / 256)]);
+    for (const place of this.tail.keys()) found.set(place, pageAt(place));
     return [...found.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   }
 
@@ -246,6 +249,9 @@ export class Source {
     return record;
   }
 }
+
+const lost = (space: number, page: number, first: number) => (): string =>
+  `what page ${page} of ${spaceName(space)} was from checkpoint ${first} on`;
 
 function spaceName(space: number): string {
   return space === 0 ? 'the registers' : space === 1 ? "the host's state" : `memory or table ${space - 2}`;

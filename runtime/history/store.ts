@@ -79,38 +79,9 @@ export function entryKey(entry: number): Uint8Array {
   return key;
 }
 
-/** Keys of chunks: space, page, first entry. */
-export const CHUNK_KEY = 1 + 2 * NUMBER_BYTES;
-
-export function chunkKey(space: number, page: number, entry: number): Uint8Array {
-  const key = new Uint8Array(CHUNK_KEY);
-  key[0] = space;
-  putNumber(key, 1, page);
-  putNumber(key, 1 + NUMBER_BYTES, entry);
-  return key;
-}
-
-export interface ChunkPlace {
-  space: number;
-  page: number;
-  first: number;
-}
-
-/** The last chunk of a page whose first entry is at most `entry`. */
-export function chunkBefore(
-  from: Pick<Snapshot, 'atMost'>,
-  space: number,
-  page: number,
-  entry: number,
-): (Pair & { first: number }) | undefined {
-  const pair = from.atMost('chunks', chunkKey(space, page, entry));
-  if (!pair || pair.key.length !== CHUNK_KEY) return undefined;
-  const place = chunkPlace(pair.key);
-  return place.space === space && place.page === page ? { ...pair, first: place.first } : undefined;
-}
-
-export const chunkPlace = (key: Uint8Array): ChunkPlace => ({
-  space: key[0]!,
-  page: getNumber(key, 1),
-  first: getNumber(key, 1 + NUMBER_BYTES),
-});
+/** A page of a space as one number, for maps; and back. */
+export const placeOf = (space: number, page: number): number => page * 256 + space;
+export const pageAt = (place: number): [space: number, page: number] => [
+  place % 256,
+  Math.floor(place / 256),
+];

@@ -8,10 +8,9 @@
  *     base ── version 17 ── version 18 ── version 25 ──
  *             [12..16) = …   [12..16) = …  content #3f2a…
  *
- * Encoded, in columns, so that what is alike stands together and compresses well:
+ * Encoded (but for the base, see chunks.ts), in columns, so that what is alike stands together and compresses well:
  *
  *     varint        count of versions, bytes of `ops`, bytes of `data`
- *     base          0: zeros. 1: the name of a content (20 bytes)
  *     varints       entries: the distance of each from the one before; of the first, from the key's
  *     ops           of each version: 0: its content is named in `data`; 1: zeros; else runs + 1, and then of each
  *                   run: bytes from the end of the run before, bytes of the run; both in words of 4
@@ -27,7 +26,7 @@ export const PAGE_BYTES = 4096;
 
 /** Versions of a chunk, and bytes of its runs: what it costs at most to reach a version from its base. */
 export const MOST_VERSIONS = 2048;
-export const MOST_DATA = 256 * 1024;
+export const MOST_DATA = 512 * 1024;
 
 const CONTENT = 0;
 const ZEROS = 1;
@@ -100,8 +99,6 @@ export class Versions {
     w.varint(this.count);
     w.varint(this.ops.length);
     w.varint(this.data.length);
-    w.byte(this.base ? 1 : 0);
-    if (this.base) w.append(this.base);
     let before = first;
     for (const entry of this.entries) {
       w.varint(entry - before);
@@ -113,13 +110,13 @@ export class Versions {
   }
 
   /** @throws RangeError for bytes that are none */
-  static decode(first: number, bytes: Uint8Array): Versions {
+  static decode(first: number, bytes: Uint8Array, base: Uint8Array | undefined): Versions {
     const r = new ByteReader(bytes);
     const versions = new Versions();
     const count = r.varint();
     const opsLength = r.varint();
     const dataLength = r.varint();
-    if (r.byte()) versions.base = r.take(HASH_BYTES);
+    versions.base = base;
     let entry = first;
     const entries = new Array<number>(count);
     for (let i = 0; i < count; i++) {

@@ -283,8 +283,8 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
   {
     what: 'bisection takes the wrong half',
     file: 'search',
-    from: 'if (holds(middle) === last)',
-    to: 'if (holds(middle) !== last)',
+    from: 'if (holds(entry) === last)',
+    to: 'if (holds(entry) !== last)',
   },
   {
     what: 'a diff leaves out the first entry between',
