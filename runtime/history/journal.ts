@@ -85,6 +85,8 @@ export interface JournalPart {
   records: JournalRecord[];
   /** Offset behind the last whole record. */
   end: number;
+  /** Bytes of the file when it was read. */
+  size: number;
   /** Whether bytes follow that are no whole record. */
   torn: boolean;
 }
@@ -109,7 +111,7 @@ export function readJournal(path: string, offset = 0, most = Infinity): JournalP
       return bytes;
     };
     const records: JournalRecord[] = [];
-    if (size < JOURNAL_HEAD) return { records, end: 0, torn: size > 0 };
+    if (size < JOURNAL_HEAD) return { records, end: 0, size, torn: size > 0 };
     if (offset < JOURNAL_HEAD) {
       checkHead(read(0, JOURNAL_HEAD), path);
       offset = JOURNAL_HEAD;
@@ -139,7 +141,7 @@ export function readJournal(path: string, offset = 0, most = Infinity): JournalP
       at += RECORD_HEAD + length;
     }
     const end = offset + at;
-    return { records, end, torn: end < size && (records.length === 0 || window.length - at > 0) };
+    return { records, end, size, torn: end < size && (records.length === 0 || window.length - at > 0) };
   } finally {
     closeSync(fd);
   }

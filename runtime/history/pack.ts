@@ -92,7 +92,8 @@ export class Packer {
   }
 
   /**
-   * Packs what the journal has, and deletes files that are packed.
+   * Packs what the journal has now, and deletes files that are packed. What comes meanwhile waits for the next time, lest open
+   * chunks are written for each record.
    * @returns bytes of the records packed, without entries before `from`
    * @throws ERR_BELAY_HISTORY_FULL, ERR_BELAY_HISTORY_DAMAGED
    */
@@ -113,7 +114,7 @@ export class Packer {
         for (const { entry, size } of fresh) if (entry >= from) bytes += size;
       }
       this.file.offset = part.end;
-      if (part.records.length > 0) continue;
+      if (part.records.length > 0 && part.end < part.size) continue;
       const following = files[at + 1];
       if (!following) break;
       // Finished: nobody appends to it any more.
