@@ -1,6 +1,16 @@
 /** Short histories that were once recorded wrongly. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Codec } from '../../../runtime/history/codec.js';
+import { createHistory } from '../../../runtime/history/index.js';
+import type { JournalRecord } from '../../../runtime/history/journal.js';
+import { Packer } from '../../../runtime/history/pack.js';
+import type { Store } from '../../../runtime/history/store.js';
 import { live, type Op, pattern } from '../../support/history.js';
+import { Toy } from '../../support/history-toy.js';
 
 const checkpoint: Op = { do: 'checkpoint', info: undefined };
 const write = (at: number, ...bytes: number[]): Op => ({
@@ -65,6 +75,32 @@ test('what is as it was when it was last recorded has no entry, whatever checkpo
     worker: false,
     every: 2,
   });
+});
+
+test('what comes while something is packed waits for the next time', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'belay-history-'));
+  const history = await createHistory(directory);
+  try {
+    const toy = new Toy();
+    const recorder = history.record(toy.guest, { worker: false });
+    const { store, codec } = history as unknown as { store: Store; codec: Codec };
+    let packs = 0;
+    /** A guest that is never idle. */
+    class Busy extends Packer {
+      override pack(records: readonly JournalRecord[]): void {
+        super.pack(records);
+        if (++packs > 50) return;
+        toy.write(0, packs, Uint8Array.of(packs));
+        toy.checkpoint();
+      }
+    }
+    await new Busy(store, codec, directory).packJournal();
+    assert.is(packs, 1);
+    assert.is(recorder.stats().next, 2);
+  } finally {
+    await history.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
 });
 
 test.run();
