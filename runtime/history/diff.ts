@@ -3,7 +3,7 @@ import type { Contract } from '../../contract/contract.js';
 import { HOST, memorySpace, REGISTERS } from '../guest/state.js';
 import type { PagePlace } from './entries.js';
 import { Moment } from './past.js';
-import { describeRegister, describeTable } from './registers.js';
+import { describeRegister, tableElement } from './registers.js';
 import type { Source } from './source.js';
 import { placeOf } from './store.js';
 import type { ChangedRange } from './types.js';
@@ -51,7 +51,7 @@ export function* diff(
     };
     if (space === REGISTERS) return { what: describeRegister(contract, shape, address), ...bytes };
     if (space === HOST) return { what: 'host state', ...bytes };
-    if (space >= tables) return { what: describeTable(contract, space - tables, address), ...bytes };
+    if (space >= tables) return { what: tableElement(contract, space - tables, address >> 2), ...bytes };
     return { memory: space - memorySpace(0), ...bytes };
   };
   let open: { space: number; address: number; end: number } | undefined;

@@ -3,6 +3,15 @@ import type { Contract } from '../../contract/contract.js';
 import { spaceSizes, stateShape, tableSpace } from '../guest/state.js';
 import { namesOf } from './expression/index.js';
 import type { History } from './history.js';
+import {
+  dataDropped,
+  elementsDropped,
+  globalName,
+  hostSize,
+  memorySize,
+  tableElement,
+  tableSize,
+} from './registers.js';
 
 /** `null` and `function 3` are references; 128 bits are 32 hexadecimal digits. */
 export type NamedValue = number | bigint | string | boolean;
@@ -106,33 +115,33 @@ function globalNames({ module }: History): Map<number, string> {
 }
 
 /** The same as a list, whose length and order are those of every entry. */
-function listed({ memories, tables, globals, hostBytes, dropped }: NamedState, contract: Contract): Named[] {
+function listed(
+  { memories, tables, globals, hostBytes, dropped }: NamedState,
+  contract: Contract,
+  names: ReadonlyMap<number, string>,
+): Named[] {
   const { segments } = contract;
   return [
-    ...memories.map(({ bytes }, k) => ({ what: `memory ${k} size`, value: bytes })),
-    ...tables.map((table) => ({ what: `${tableName(table)} size`, value: table.elements })),
-    ...globals.map(({ name, index, value }) => ({ what: `global ${name ?? index}`, value })),
-    ...segments.data.map((n) => ({ what: `data segment ${n} dropped`, value: dropped.data.includes(n) })),
-    ...segments.elements.map((n) => ({
-      what: `element segment ${n} dropped`,
-      value: dropped.elements.includes(n),
-    })),
-    { what: 'host state size', value: hostBytes },
+    ...memories.map(({ bytes }, k) => ({ what: memorySize(k), value: bytes })),
+    ...tables.map(({ elements }, t) => ({ what: tableSize(contract, t), value: elements })),
+    ...globals.map(({ value }, i) => ({ what: globalName(contract, i, names), value })),
+    ...segments.data.map((n) => ({ what: dataDropped(n), value: dropped.data.includes(n) })),
+    ...segments.elements.map((n) => ({ what: elementsDropped(n), value: dropped.elements.includes(n) })),
+    { what: hostSize, value: hostBytes },
   ];
 }
-
-const tableName = ({ name, index }: { name?: string; index: number }): string => `table ${name ?? index}`;
 
 /** What is not the same at two entries, beside bytes of memories and of what companions saved. @throws ERR_BELAY_HISTORY */
 export function* namedChanges(history: History, from: number, to: number): IterableIterator<NamedChange> {
   const { contract } = history;
   const [first, last] = [namedState(history, from), namedState(history, to)];
-  const after = listed(last, contract);
-  for (const [i, { what, value }] of listed(first, contract).entries()) {
+  const names = globalNames(history);
+  const after = listed(last, contract, names);
+  for (const [i, { what, value }] of listed(first, contract, names).entries()) {
     // (A NaN is the same as itself.)
     if (!Object.is(value, after[i]!.value)) yield { what, before: value, after: after[i]!.value };
   }
-  for (const [t, table] of last.tables.entries()) {
+  for (const t of last.tables.keys()) {
     const space = tableSpace(contract, t);
     const [a, b] = [from, to].map((entry) => elementsOf(history.space(entry, space)));
     const length = Math.max(a!.length, b!.length);
@@ -140,7 +149,7 @@ export function* namedChanges(history: History, from: number, to: number): Itera
       const [old, now] = [a![i] ?? 0, b![i] ?? 0];
       if (old === now) continue;
       yield {
-        what: `${tableName(table)}[${i}]`,
+        what: tableElement(contract, t, i),
         before: reference(contract, old),
         after: reference(contract, now),
       };

@@ -30,7 +30,7 @@ export const TOY_CONTRACT = {
     { is64: false, export: 'memory' },
     { is64: false, export: 'second' },
   ],
-  tables: [{ index: 0, export: 'table' }],
+  tables: [{ index: 0, exports: ['table'] }],
   globals: [
     { index: 0, type: 'i32', exports: ['g'] },
     { index: 1, type: 'i64', exports: ['h'] },

@@ -562,7 +562,7 @@ function compareDiff(history: History, naive: Naive, from: number, to: number, g
 function spaceOf(memory: number | undefined, what: string | undefined): number {
   if (memory !== undefined) return 2 + memory;
   if (what === 'host state') return SPACES.host;
-  return /^table 0\[/.test(what!) ? SPACES.table : SPACES.registers;
+  return /^table table\[/.test(what!) ? SPACES.table : SPACES.registers;
 }
 
 function compareWrites(
