@@ -26,7 +26,6 @@ export async function record(job: RecordJob, progress: (text: string) => void): 
   const rssBefore = ownBytes();
   const store = await createHistory(directory);
   const recorder = store.record(guest, { module: wasm });
-  const history = await openHistory(directory);
   const growth: Growth[] = [];
   const written = writtenBytes();
   let [taken, lag, done] = [0, 0, 0];
@@ -38,7 +37,7 @@ export async function record(job: RecordJob, progress: (text: string) => void): 
     lag = Math.max(lag, recorder.stats().unpacked);
     if (done === next && done < checkpoints) {
       await recorder.flush();
-      growth.push(sizes(history));
+      growth.push(await sizes(directory));
       next = step(next);
       progress(`${done.toLocaleString('en-US')} checkpoints`);
     }
@@ -51,7 +50,8 @@ export async function record(job: RecordJob, progress: (text: string) => void): 
   const start = performance.now();
   await recorder.close();
   const drain = performance.now() - start;
-  growth.push(sizes(history));
+  growth.push(await sizes(directory));
+  const history = await openHistory(directory);
   check(history, running);
   const info = history.info();
   const tables = tablesOf(directory);
@@ -99,9 +99,11 @@ function step(n: number): number {
   return digit === 2 ? n * 2.5 : n * 2;
 }
 
-function sizes(history: History): Growth {
-  history.refresh();
+/** Opened anew each time: a reader that stays keeps what it sees from being written over. */
+async function sizes(directory: string): Promise<Growth> {
+  const history = await openHistory(directory);
   const { entries, bytesRaw, bytesStored } = history.info();
+  await history.close();
   return { entries, raw: bytesRaw, stored: bytesStored };
 }
 
