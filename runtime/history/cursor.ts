@@ -10,6 +10,8 @@ export class PageCursor {
   readonly view = new DataView(this.bytes.buffer);
   /** Goes up whenever the page becomes another. */
   changes = 0;
+  /** For whoever looks at it (past.ts): when it was last asked for. */
+  round = -1;
   /** What the page is of; -1 before the first seek. */
   private entry = -1;
   private walk: VersionWalk | undefined;

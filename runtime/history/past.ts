@@ -14,8 +14,11 @@ export class Moment {
   private sizes: number[] = [];
   private sizesOf = -1;
   private last: PageCursor | undefined;
-  /** Cursors asked for since the last {@link forget}. */
-  readonly touched = new Set<PageCursor>();
+  private readonly registers: PageCursor;
+  /** Cursors asked for since the last {@link forget}: the first `count`, each marked with the number of the round. */
+  private readonly touched: PageCursor[] = [];
+  private count = 0;
+  private round = 0;
   readonly shape: StateShape;
 
   constructor(
@@ -23,37 +26,44 @@ export class Moment {
     contract: Contract,
   ) {
     this.shape = stateShape(contract);
+    this.registers = new PageCursor(source, REGISTERS, 0);
   }
 
   seek(entry: number): void {
     this.entry = entry;
-    this.last = undefined;
   }
 
   forget(): void {
-    this.touched.clear();
-    this.last = undefined;
+    this.count = 0;
+    this.round++;
   }
 
   /** A page as it was. */
   cursor(space: number, page: number): PageCursor {
     const { last } = this;
-    if (last && last.page === page && last.space === space) return last;
+    if (last && last.page === page && last.space === space) return this.touch(last);
     const place = placeOf(space, page);
-    let cursor = this.cursors.get(place);
+    let cursor = place === REGISTERS ? this.registers : this.cursors.get(place);
     if (!cursor) {
       cursor = new PageCursor(this.source, space, page);
       this.cursors.set(place, cursor);
     }
-    this.touched.add(cursor);
     this.last = cursor;
+    return this.touch(cursor);
+  }
+
+  private touch(cursor: PageCursor): PageCursor {
+    if (cursor.round !== this.round) {
+      cursor.round = this.round;
+      this.touched[this.count++] = cursor;
+    }
     return cursor.seek(this.entry);
   }
 
   /** Bytes that a space had. */
   size(space: number): number {
     // A registers' page is enough for all but modules with hundreds of globals; sizes come first.
-    const registers = this.cursor(REGISTERS, 0);
+    const registers = this.touch(this.registers);
     const version = registers.changes;
     if (this.sizesOf !== version) {
       this.sizes = spaceSizes(this.shape, registers.bytes);
@@ -78,14 +88,14 @@ export class Moment {
   /** The entry at which a page that was asked for becomes another one. */
   get next(): number {
     let next = Infinity;
-    for (const cursor of this.touched) next = Math.min(next, cursor.seek(this.entry).next);
+    for (let i = 0; i < this.count; i++) next = Math.min(next, this.touched[i]!.seek(this.entry).next);
     return next;
   }
 
   /** An entry at or before another one, at which the page that was asked for and takes longest is at hand. */
   cheapBefore(entry: number): number | undefined {
     let best: { entry: number; spared: number } | undefined;
-    for (const { space, page } of this.touched) {
+    for (const { space, page } of this.touched.slice(0, this.count)) {
       const found = this.source.cheapBefore(space, page, entry);
       if (found && found.spared > (best?.spared ?? 0)) best = found;
     }
@@ -96,6 +106,8 @@ export class Moment {
   trim(most = 4096): void {
     if (this.cursors.size > most) {
       this.cursors.clear();
+      this.last = undefined;
+      this.touched.length = 0;
       this.forget();
     }
   }

@@ -154,14 +154,8 @@ export class VersionWalk {
   step(page: Uint8Array): void {
     const ops = this.versions.ops.bytes;
     const data = this.versions.data.bytes;
-    let at = this.opsAt;
     let from = this.dataAt;
-    const varint = (): number => {
-      const byte = ops[at++]!;
-      if (byte < 128) return byte;
-      return (byte & 127) + varint() * 128;
-    };
-    const code = varint();
+    const code = this.varint(ops);
     if (code === CONTENT) {
       page.set(this.content(data.subarray(from, from + HASH_BYTES)));
       from += HASH_BYTES;
@@ -170,8 +164,8 @@ export class VersionWalk {
     } else {
       let to = 0;
       for (let run = 1; run < code; run++) {
-        to += varint() * 4;
-        const length = varint() * 4;
+        to += this.varint(ops) * 4;
+        const length = this.varint(ops) * 4;
         // A copy of a few bytes is not worth a call.
         if (length <= 32) for (let i = 0; i < length; i++) page[to + i] = data[from + i]!;
         else page.set(data.subarray(from, from + length), to);
@@ -179,9 +173,13 @@ export class VersionWalk {
         from += length;
       }
     }
-    this.opsAt = at;
     this.dataAt = from;
     this.applied++;
+  }
+
+  private varint(ops: Uint8Array): number {
+    const byte = ops[this.opsAt++]!;
+    return byte < 128 ? byte : (byte & 127) + this.varint(ops) * 128;
   }
 
   /** Applies all versions up to and with `entry`. */
