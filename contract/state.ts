@@ -58,16 +58,20 @@ export function stateShape(contract: Contract): StateShape {
   };
 }
 
-/** Bytes of each space, as registers say. */
+/** Bytes of a space, as registers say; 0 for one that there is not. */
+export function spaceSize(shape: StateShape, registers: DataView, space: number): number {
+  if (space === REGISTERS) return shape.length;
+  if (space >= shape.spaces) return 0;
+  const at = shape.sizes + 8 * (space - HOST);
+  const size = registers.getUint32(at, true) + registers.getUint32(at + 4, true) * 2 ** 32;
+  if (space === HOST) return size;
+  return space < memorySpace(shape.memories) ? size * PAGE : size * 4;
+}
+
+/** Bytes of each space. */
 export function spaceSizes(shape: StateShape, registers: Uint8Array): number[] {
   const view = new DataView(registers.buffer, registers.byteOffset, registers.byteLength);
-  const size = (i: number) => Number(view.getBigUint64(shape.sizes + 8 * i, true));
-  return [
-    shape.length,
-    size(0),
-    ...Array.from({ length: shape.memories }, (_, k) => size(1 + k) * PAGE),
-    ...Array.from({ length: shape.tables }, (_, t) => size(1 + shape.memories + t) * 4),
-  ];
+  return Array.from({ length: shape.spaces }, (_, space) => spaceSize(shape, view, space));
 }
 
 /** A state: the content of each space. */

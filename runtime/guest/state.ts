@@ -12,6 +12,7 @@ export {
   memorySpace,
   REGISTERS,
   type StateShape,
+  spaceSize,
   spaceSizes,
   stateShape,
   tableSpace,

@@ -8,8 +8,6 @@ import { PAGE_BYTES, VersionWalk } from './versions.js';
 export class PageCursor {
   readonly bytes = new Uint8Array(PAGE_BYTES);
   readonly view = new DataView(this.bytes.buffer);
-  /** Goes up whenever the page becomes another. */
-  changes = 0;
   /** For whoever looks at it (past.ts): when it was last asked for. */
   round = -1;
   /** What the page is of; -1 before the first seek. */
@@ -29,10 +27,7 @@ export class PageCursor {
     if (entry === this.entry) return this;
     if (entry < this.entry || this.entry < 0) this.load(entry);
     else {
-      if (this.walk && this.walk.next <= entry) {
-        this.changes++;
-        this.walk.seek(this.bytes, entry);
-      }
+      if (this.walk && this.walk.next <= entry) this.walk.seek(this.bytes, entry);
       if ((this.walk?.next ?? Infinity) === Infinity && this.firstAfter() <= entry) this.load(entry);
     }
     this.entry = entry;
@@ -53,7 +48,6 @@ export class PageCursor {
   /** Goes to an entry by the chunk that has it. */
   private load(entry: number): void {
     const { source, space, page, bytes } = this;
-    this.changes++;
     const base = source.baseAfter(space, page, entry);
     if (base) {
       if (base.content) bytes.set(base.content);

@@ -1,6 +1,6 @@
 /** The state of a guest at any entry of a history, page by page: what questions are answered from. */
 import type { Contract } from '../../contract/contract.js';
-import { type GuestState, REGISTERS, type StateShape, spaceSizes, stateShape } from '../guest/state.js';
+import { type GuestState, REGISTERS, type StateShape, spaceSize, stateShape } from '../guest/state.js';
 import { PageCursor } from './cursor.js';
 import type { Source } from './source.js';
 import { placeOf } from './store.js';
@@ -11,8 +11,6 @@ import { PAGE_BYTES } from './versions.js';
 export class Moment {
   entry = -1;
   private readonly cursors = new Map<number, PageCursor>();
-  private sizes: number[] = [];
-  private sizesOf = -1;
   private last: PageCursor | undefined;
   private readonly registers: PageCursor;
   /** Cursors asked for since the last {@link forget}: the first `count`, each marked with the number of the round. */
@@ -64,12 +62,7 @@ export class Moment {
   size(space: number): number {
     // A registers' page is enough for all but modules with hundreds of globals; sizes come first.
     const registers = this.touch(this.registers);
-    const version = registers.changes;
-    if (this.sizesOf !== version) {
-      this.sizes = spaceSizes(this.shape, registers.bytes);
-      this.sizesOf = version;
-    }
-    return this.sizes[space] ?? 0;
+    return spaceSize(this.shape, registers.view, space);
   }
 
   /** A copy of a part of a space, which must lie in it. */
