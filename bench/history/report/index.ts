@@ -44,9 +44,11 @@ function circumstances(results: Results): string {
   const warning = quick ? '**Made with `--quick`: none of these figures means anything.**\n\n' : '';
   const list = Object.values(engines).map(({ title, node, v8 }) => `${title} (${node}, V8 ${v8})`);
   const rows = targets(results);
-  const missed = rows.filter(({ met, why }) => !met && why);
-  const where = missed.length
-    ? `\n\nWhere it goes, where a target is missed:\n\n${missed.map(({ what, why }) => `- ${what}: ${why}`).join('\n')}`
+  const missed = new Set(
+    rows.flatMap(({ met, what, whose = what, why }) => (!met && why ? [`- ${whose}: ${why}`] : [])),
+  );
+  const where = missed.size
+    ? `\n\nWhere it goes, where a target is missed:\n\n${[...missed].join('\n')}`
     : '';
   // The bench itself keeps two or three busy.
   const busy =

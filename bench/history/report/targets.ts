@@ -12,6 +12,8 @@ export interface Target {
   met: boolean;
   /** Where it goes. */
   why?: string;
+  /** What that is true of, where it is more than this. */
+  whose?: string;
 }
 
 const SAVED = 0.99;
@@ -34,15 +36,16 @@ export function targets(results: Results): Target[] {
       target: `≥ ${percent(PARTIAL)}`,
       measured: percent(won(m)),
       met: won(m) >= PARTIAL,
-      why: `reading takes ${time(m.partial.median)}, and the whole state ${time(m.full.median)}.`,
+      why: `reading takes ${time(m.partial.median)}, and the whole state ${time(m.full.median)}: few of its pages were ever written.`,
     })),
     ...recording.flatMap(({ engine, slowdowns, path }) =>
-      slowdowns.map(({ way, clock, plain, recorded }) => ({
+      slowdowns.map(({ way, clock, recorded }) => ({
         what: `notes, recorded: ${way}, ${clock} (${results.engines[engine]?.title ?? engine})`,
         target: `≤ ${percent(SLOWDOWN - 1)}`,
         measured: percent(recorded.ratio - 1),
         met: recorded.ratio <= SLOWDOWN,
-        why: `a request takes ${duration(plain)} without. Of what lies on its path, comparing takes ${duration(path.capture)}, the record ${duration(path.record)}, the write ${duration(path.write)}; the rest is the packer's, which needs a processor too.`,
+        why: `of what lies on the path of a request, comparing takes ${duration(path.capture)}, the record ${duration(path.record)}, the write ${duration(path.write)}; the rest is the packer's, which needs a processor too. See [Recording](#recording).`,
+        whose: `notes, recorded (${results.engines[engine]?.title ?? engine})`,
       })),
     ),
   ];
@@ -63,9 +66,10 @@ const little = (s: Size): Target => ({
   met: each(s) <= SMALL,
 });
 
-const question = (workload: string, { question: what, time: took, target }: Question): Target => ({
+const question = (workload: string, { question: what, found, time: took, target }: Question): Target => ({
   what: `${workload}: ${what}`,
   target: `≤ ${time(target!).replace('.00', '').replace('10.0', '10')}`,
   measured: time(took.median),
   met: took.median <= target!,
+  why: `${found}.`,
 });
