@@ -501,6 +501,22 @@ static void write_program(const char *where, const unsigned char *code, size_t s
 	close(fd);
 }
 
+/* The pipe is closed in the middle of exec, before the process has become one of 32 bits. */
+static void until_it_sleeps(pid_t child)
+{
+	char path[32], state = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", child);
+	while (state != 'S') {
+		FILE *file = fopen(path, "r");
+
+		if (!file || fscanf(file, "%*d %*s %c", &state) != 1)
+			_exit(3);
+		fclose(file);
+		usleep(1000);
+	}
+}
+
 static void bits_32(void *unused)
 {
 	/* forever pause() */
@@ -530,6 +546,7 @@ static void bits_32(void *unused)
 	close(ends[1]);
 	/* exec closes the other end */
 	if (read(ends[0], &byte, 1) == 0) {
+		until_it_sleeps(child);
 		gives(smc_try_attach(fd, child, 0, ""), -EOPNOTSUPP, "a 32-bit process");
 		gives(smc_call(fd, SMC_IOC_JOIN, &child), -ENOTCONN, "nor is it attached then");
 	} else {

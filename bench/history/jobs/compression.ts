@@ -2,6 +2,7 @@
 import * as zlib from 'node:zlib';
 import * as lz4 from 'lz4-napi';
 import * as snappy from 'snappy';
+import { chunkPlace, openChunk } from '../../../runtime/history/chunks.js';
 import { loadCodec, unseal } from '../../../runtime/history/codec.js';
 import { openStore } from '../../../runtime/history/open.js';
 import { median } from '../../statistics.js';
@@ -99,10 +100,14 @@ async function sample(directory: string, table: 'chunks' | 'contents', limit: nu
   const codec = await loadCodec();
   const store = openStore(directory);
   const snapshot = store.snapshot();
-  const skip = table === 'contents' ? REFERENCES : 0;
+  const what = () => table;
+  const open = (key: Uint8Array, value: Uint8Array): Uint8Array =>
+    table === 'contents'
+      ? unseal(codec, key, value.subarray(REFERENCES), what)
+      : openChunk(codec, key, value, what).encode(chunkPlace(key).first);
   const values: Uint8Array[] = [];
   for (const { key, value } of snapshot.from(table, new Uint8Array(1))) {
-    values.push(unseal(codec, Uint8Array.from(key), Uint8Array.from(value.subarray(skip)), () => table));
+    values.push(open(Uint8Array.from(key), Uint8Array.from(value)));
   }
   snapshot.done();
   await store.close();
