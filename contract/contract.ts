@@ -146,7 +146,7 @@ export const EXPORTS = {
    */
   written: (n: number) => `belay:written:${n}`,
   /**
-   * lmc and page-cow, regions from 16 bytes on: `(f64 from, f64 to) -> f64`: the first words of 4 bytes in a part that
+   * lmc and page-cow, regions from 4 bytes on: `(f64 from, f64 to) -> f64`: the first words of 4 bytes in a part that
    * was saved that differ from their pre-images, `number of the first * 2^11 + count`, or 0. Bounds are multiples of 4.
    */
   differing: (n: number) => `belay:differing:${n}`,

@@ -1,6 +1,5 @@
 /** docs/history.md has what the script makes of docs/history/results.json; and what is measured is what it says. */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -13,29 +12,12 @@ import { percent, size, time } from '../../bench/history/report/words.js';
 import { emptyResults, type Results } from '../../bench/history/results.js';
 import { dice, timed } from '../../bench/history/timing.js';
 import { addedId, CYCLE, kindOf, notesLoad, workloads } from '../../bench/history/workloads.js';
-import { ROOT } from '../support/engines.js';
+import { checkPage, DOCS } from '../support/report.js';
 
-const DOCS = join(ROOT, 'docs');
 const stored = (): Results => JSON.parse(readFileSync(join(DOCS, 'history/results.json'), 'utf8')) as Results;
 
 test('the page and its picture are those of the stored results', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'belay-history-'));
-  try {
-    cpSync(join(DOCS, 'history.md'), join(folder, 'history.md'));
-    writeReport(stored(), folder);
-    assert.is(
-      readFileSync(join(folder, 'history.md'), 'utf8'),
-      readFileSync(join(DOCS, 'history.md'), 'utf8'),
-    );
-    const pictures = readdirSync(join(folder, 'history')).filter((name) => name.endsWith('.svg'));
-    assert.equal(pictures, ['growth.svg']);
-    const svg = readFileSync(join(folder, 'history/growth.svg'), 'utf8');
-    assert.is(svg, readFileSync(join(DOCS, 'history/growth.svg'), 'utf8'));
-    assert.match(svg, /^<svg [^>]*xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
-    assert.not.match(svg, /NaN|undefined|Infinity/);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  checkPage('history', (folder) => writeReport(stored(), folder), ['growth.svg']);
 });
 
 test('the stored results are of a full run', () => {

@@ -1,6 +1,5 @@
 /** docs/kernel.md is what the script makes of docs/kernel/results.json, and the plan measures every mechanism that there is. */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -13,27 +12,17 @@ import { count, MEANING, percent } from '../../bench/kernel/report/words.js';
 import { emptyResults, type Results, takeLine } from '../../bench/kernel/results.js';
 import { begin, END, fill } from '../../bench/report/fill.js';
 import { ROOT } from '../support/engines.js';
+import { checkPage, DOCS } from '../support/report.js';
 
-const DOCS = join(ROOT, 'docs');
 const stored = (): Results => JSON.parse(readFileSync(join(DOCS, 'kernel/results.json'), 'utf8')) as Results;
 
 test('the page and its pictures are those of the stored results', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'belay-kernel-'));
-  try {
-    cpSync(join(DOCS, 'kernel.md'), join(folder, 'kernel.md'));
-    writeReport(stored(), folder);
-    assert.is(readFileSync(join(folder, 'kernel.md'), 'utf8'), readFileSync(join(DOCS, 'kernel.md'), 'utf8'));
-    const pictures = readdirSync(join(folder, 'kernel')).filter((name) => name.endsWith('.svg'));
-    assert.equal(pictures.sort(), ['epochs-half.svg', 'epochs-hot.svg', 'epochs-uniform.svg', 'servers.svg']);
-    for (const name of pictures) {
-      const svg = readFileSync(join(folder, 'kernel', name), 'utf8');
-      assert.is(svg, readFileSync(join(DOCS, 'kernel', name), 'utf8'), name);
-      assert.match(svg, /^<svg [^>]*xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
-      assert.not.match(svg, /NaN|undefined|Infinity/);
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  checkPage('kernel', (folder) => writeReport(stored(), folder), [
+    'epochs-half.svg',
+    'epochs-hot.svg',
+    'epochs-uniform.svg',
+    'servers.svg',
+  ]);
 });
 
 test('the stored results are of a full run, and complete', () => {
