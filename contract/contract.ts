@@ -11,7 +11,7 @@ export const SECTION = 'belay';
  * Version of the section and of the exports below. Raise it whenever a runtime built for the old one would
  * misread a new module.
  */
-export const CONTRACT_VERSION = 3;
+export const CONTRACT_VERSION = 4;
 
 /** Ways to see writes and to keep pre-images. */
 export const MECHANISMS = [
@@ -146,8 +146,11 @@ export const EXPORTS = {
    */
   written: (n: number) => `belay:written:${n}`,
   /**
-   * lmc and page-cow, regions from 4 bytes on: `(f64 from, f64 to) -> f64`: the first words of 4 bytes in a part that
-   * was saved that differ from their pre-images, `number of the first * 2^11 + count`, or 0. Bounds are multiples of 4.
+   * lmc and page-cow, regions from 4 bytes on: `(f64 from, f64 to, i32 enough) -> i32`: words of 4 bytes, in a part of a
+   * page of 4 KiB that was saved, that differ from their pre-images. They are written into the buffer in front of the
+   * pre-images (separate: where their memory begins; inline: behind the reserve), run by run, each behind its
+   * head (offset in the page << 16 | bytes), until there are `enough` bytes of them. Bounds are multiples of 4. Returns the
+   * words in the buffer.
    */
   differing: (n: number) => `belay:differing:${n}`,
   /** `() -> pages` and `(delta) -> old pages or -1`: the guest's view of its memory size. */

@@ -6,13 +6,14 @@
  *
  *     guest   | region 0 | region 1 | ...                     tag of address a:       tags + (a >> S)
  *     tags    |  t0  |  t1  | ...                              pre-image of address a: shadow + a + 16 * (block + 1)
- *     shadow  | head | region 0 .. 63 | head | region 64 .. 127 | ...
+ *     shadow  | buffer | head | region 0 .. 63 | head | region 64 .. 127 | ...
  *
  * S is log2 of the region size. Regions come in blocks (64 of them, or 1024 bytes where that is more). Each
  * block of the shadow begins with a head of 16 bytes that links it into the dirty list once one of its
  * regions is saved: 0 not listed, 1 the end of the list, otherwise the next block's number + 2. So the list
  * needs no memory of its own, checkpoint and rollback look at dirty blocks only, and support memory is bounded
- * by guest memory + tags + one head a block, whatever a request writes.
+ * by guest memory + tags + one head a block, whatever a request writes. The buffer in front is for what the host asks
+ * (support/differing.ts).
  *
  * A tag is 0 (not saved), 1 (saved), or -1 (saved, but come to the slow path all the same: see below).
  *
@@ -33,7 +34,7 @@
  *
  * **inline**: one memory, which is allocated at its full size and never grows:
  *
- *     0 .............. reserve | 16 | shadow (reserve + heads) ...... | slack | tags (reserve >> S) | end
+ *     0 .............. reserve | buffer | 16 | shadow (reserve + heads) ...... | slack | tags (reserve >> S) | end
  *
  * The guest sees its own size (memory.size and memory.grow are replaced), up to the reserve. The tags come
  * last, so that the tag of a wild address lies beyond the end of memory: reading it traps where the store
@@ -73,6 +74,8 @@ const TAG_BASE = 16;
 /** Bytes behind the last tag and the last pre-image that may be read, never set. */
 const SLACK = 64;
 const HEAD = 16;
+/** Bytes of the buffer: runs of words in a page of 4 KiB, see support/differing.ts. */
+const BUFFER = 4096 + 16;
 
 function shifts(
   region: number,
@@ -103,7 +106,7 @@ export function supportBytes(
 export function separateGeometry(region: number, is64: boolean, single = false): Geometry {
   const s = shifts(region, single);
   const limit = is64 ? 2 ** 32 : Math.min(Math.floor(65536 / (1 + HEAD / 2 ** s.blockShift)) - 4, 65519);
-  return { ...s, is64, tagBase: TAG_BASE, shadowBase: HEAD, maxPages: limit, totalPages: 0 };
+  return { ...s, is64, tagBase: TAG_BASE, shadowBase: BUFFER + HEAD, maxPages: limit, totalPages: 0 };
 }
 
 /**
@@ -115,7 +118,7 @@ export function inlineGeometry(region: number, reservePages: number, single = fa
   const s = shifts(region, single);
   const reserve = reservePages * PAGE;
   const { tags, shadow } = supportBytes(s, reserve);
-  const shadowBase = reserve + HEAD;
+  const shadowBase = reserve + BUFFER + HEAD;
   const needed = shadowBase + shadow + TAG_BASE + tags;
   const totalPages = Math.ceil(needed / PAGE);
   if (totalPages > 65536) {
@@ -135,3 +138,6 @@ export function inlineGeometry(region: number, reservePages: number, single = fa
     totalPages,
   };
 }
+
+/** Where the buffer in front of the shadow lies, in its memory. */
+export const bufferAt = ({ shadowBase }: Geometry): number => shadowBase - HEAD - BUFFER;

@@ -1,5 +1,5 @@
 /** Lightweight memory checkpointing, and page-cow: slow paths, checkpoint and rollback of one memory. */
-import { type Geometry, supportBytes } from '../layout.js';
+import { bufferAt, type Geometry, supportBytes } from '../layout.js';
 import { stackText } from '../stack.js';
 import { addressType, fillText, outside as outsideText, trapOutside, withinText } from './bulk.js';
 import { differingText, hasDiffering } from './differing.js';
@@ -321,7 +321,7 @@ ${partsText({
   next: `(${A}.load ${s} offset=${H} ${headOf(`(${A}.sub (local.get $b) (${A}.const 2))`)})`,
   edge: g.tails ? 'behind' : undefined,
 })}
-${hasDiffering(g) ? differingText({ k, A, memory: m, shadow: s, preImage: P, shadowOf }) : ''}
+${hasDiffering(g) ? differingText({ k, A, memory: m, shadow: s, preImage: P, shadowOf, buffer: bufferAt(g) }) : ''}
 ${spec.stack && k === 0 ? stackText(S) : ''}
 ${spec.oracle ? oracleText(g, A, k, tag, bytes) : ''}`;
 }

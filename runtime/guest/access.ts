@@ -40,10 +40,32 @@ export interface StateOwner {
 
 type Call = (...values: unknown[]) => unknown;
 
+/** Exports that are asked for at each checkpoint, looked up once. */
+interface Reach {
+  globals: readonly Call[];
+  tableSizes: readonly Call[];
+  tablesWritten: readonly Call[];
+  flags: readonly WebAssembly.Global[];
+}
+
+function reach({ globals, tables, segments }: Contract, all: WebAssembly.Exports): Reach {
+  const calls = (list: readonly unknown[], name: (n: number) => string) =>
+    list.map((_, n) => all[name(n)] as Call);
+  return {
+    globals: calls(globals, EXPORTS.globalGet),
+    tableSizes: calls(tables, EXPORTS.tableSize),
+    tablesWritten: calls(tables, EXPORTS.tableWritten),
+    flags: [...segments.data.map(EXPORTS.droppedData), ...segments.elements.map(EXPORTS.droppedElements)].map(
+      (name) => all[name] as WebAssembly.Global,
+    ),
+  };
+}
+
 export class State implements StateAccess {
   readonly contract: Contract;
   readonly shape;
   readonly #owner: StateOwner;
+  #reached: Reach | undefined;
   /** What companions have saved, while it holds. */
   #saved: Uint8Array | undefined;
   /** Nothing runs between a question and the next one: while an observer is told. */
@@ -82,6 +104,7 @@ export class State implements StateAccess {
   registers(into: Uint8Array): void {
     const owner = this.#owner;
     const { contract, shape } = this;
+    const { globals, flags } = this.#reach;
     const view = new DataView(into.buffer, into.byteOffset, shape.length);
     into.fill(0, 0, shape.length);
     const size = (i: number, value: number) => view.setBigUint64(shape.sizes + 8 * i, BigInt(value), true);
@@ -90,7 +113,7 @@ export class State implements StateAccess {
     contract.tables.forEach((_, t) => size(1 + shape.memories + t, this.#tableSize(t)));
     contract.globals.forEach(({ type, index }, i) => {
       const at = shape.globals + 16 * i;
-      const value = this.#given(`global ${index}`, () => this.#call(EXPORTS.globalGet(i)));
+      const value = given(globals[i]!, undefined, () => `global ${index}`);
       switch (type) {
         case 'i32':
         case 'f32':
@@ -114,7 +137,7 @@ export class State implements StateAccess {
           );
       }
     });
-    this.#flags().forEach((flag, i) => view.setUint8(shape.segments + i, flag.value as number));
+    flags.forEach((flag, i) => view.setUint8(shape.segments + i, flag.value as number));
   }
 
   memory(memory: number): Uint8Array {
@@ -127,14 +150,14 @@ export class State implements StateAccess {
     const get = this.#export(EXPORTS.tableGet(table));
     return Uint32Array.from({ length: this.#tableSize(table) }, (_, i) =>
       this.#numberOf(
-        this.#given(what(i), () => get(i)),
+        given(get, i, () => what(i)),
         () => what(i),
       ),
     );
   }
 
   tableWritten(table: number): boolean {
-    return this.#loaded || this.#call(EXPORTS.tableWritten(table)) !== 0;
+    return this.#loaded || this.#reach.tablesWritten[table]!() !== 0;
   }
 
   host(always: boolean): Uint8Array | undefined {
@@ -224,7 +247,7 @@ export class State implements StateAccess {
       if (type === 'v128') return [view.getBigInt64(at, true), view.getBigInt64(at + 8, true)];
       return [this.#functionOf(reference(view.getUint32(at, true), `global ${index}`))];
     });
-    const flags = this.#flags().map((_, i) => registers[shape.segments + i]!);
+    const flags = this.#reach.flags.map((_, i) => registers[shape.segments + i]!);
 
     return {
       prepare: () => {
@@ -234,7 +257,7 @@ export class State implements StateAccess {
         for (const [i, values] of globals.entries()) {
           attempt(`global ${contract.globals[i]!.index}`, () => this.#call(EXPORTS.globalSet(i), ...values));
         }
-        for (const [i, flag] of this.#flags().entries()) flag.value = flags[i]!;
+        for (const [i, flag] of this.#reach.flags.entries()) flag.value = flags[i]!;
       },
       write: () => {
         for (const [k, { pages, bytes }] of memories.entries()) this.#writeMemory(k, pages, bytes);
@@ -340,16 +363,13 @@ export class State implements StateAccess {
     return this.#saved;
   }
 
-  #flags(): WebAssembly.Global[] {
-    const { data, elements } = this.contract.segments;
-    const all = this.#owner.exports;
-    return [...data.map(EXPORTS.droppedData), ...elements.map(EXPORTS.droppedElements)].map(
-      (name) => all[name] as WebAssembly.Global,
-    );
+  get #reach(): Reach {
+    this.#reached ??= reach(this.contract, this.#owner.exports);
+    return this.#reached;
   }
 
   #tableSize(t: number): number {
-    return this.#call(EXPORTS.tableSize(t)) as number;
+    return this.#reach.tableSizes[t]!() as number;
   }
 
   #address(k: number, value: number): number | bigint {
@@ -362,18 +382,6 @@ export class State implements StateAccess {
 
   #call(name: string, ...values: unknown[]): unknown {
     return this.#export(name)(...values);
-  }
-
-  /** What `get` returns. Some references never reach JavaScript. @throws ERR_BELAY_STATE */
-  #given(what: string, get: () => unknown): unknown {
-    try {
-      return get();
-    } catch (cause) {
-      throw stateError(
-        `${what} has a type that JavaScript cannot look at, so the state cannot be saved`,
-        cause,
-      );
-    }
   }
 
   /** The number of a reference: 0 for null. @throws ERR_BELAY_STATE */
@@ -404,6 +412,18 @@ export class State implements StateAccess {
       this.#known = { numbers, functions };
     }
     return this.#known;
+  }
+}
+
+/** What `get` returns. Some references never reach JavaScript. @throws ERR_BELAY_STATE */
+function given(get: Call, argument: unknown, what: () => string): unknown {
+  try {
+    return get(argument);
+  } catch (cause) {
+    throw stateError(
+      `${what()} has a type that JavaScript cannot look at, so the state cannot be saved`,
+      cause,
+    );
   }
 }
 

@@ -1,14 +1,16 @@
 /**
  * What became different since the last entry, as a record of the journal.
  *
- * The mechanism says what may have been written (its dirty list); that is compared, word by word, with an image of the
- * state as it was last recorded, and what differs goes into the record and into the image:
+ * The mechanism says what may have been written (its dirty list). One that has pre-images says what of that differs, too.
+ * For the others it is compared, word by word, with an image of the state as it was last recorded, and what
+ * differs goes into the record and into the image:
  *
  *     guest     | . . . . . x x . | . . . . . . . . |      written: the first region
  *     image     | . . . . . o o . | . . . . . . . . |      -> page, run (5 words in, 2 long), x x
  *
  * So a record has what changed and nothing else, whatever the mechanism, and checkpoints that are not recorded cost a
- * note of the pages that they wrote. The image takes as much memory as the guest's state has.
+ * note of the pages that they wrote. The image takes as much memory as the guest's state has; of a memory whose mechanism
+ * says what differs there is none, until a checkpoint is left out: then the history is asked for it.
  */
 import {
   type GuestState,
@@ -18,7 +20,7 @@ import {
   type StateAccess,
   tableSpace,
 } from '../guest/state.js';
-import { type Differing, WORDS } from '../mechanisms/mechanism.js';
+import type { Differing } from '../mechanisms/mechanism.js';
 import { checksum } from './codec.js';
 import type { EntryNote } from './entries.js';
 import { packNote, RECORD_HEAD } from './journal.js';
@@ -29,48 +31,47 @@ const PAGE_WORDS = PAGE_BYTES / 4;
 const GAP = 1;
 /** Words of the record's buffer that are kept between records. */
 const KEPT = 2 ** 18;
+const NONE = new Int32Array(0);
 
 export class Capture {
-  private readonly images: Int32Array[];
+  /** By space; of a memory undefined where it is as the history has it. */
+  private readonly images: (Int32Array | undefined)[];
+  /** Words of each memory when it was last recorded. */
+  private readonly lengths: number[];
   private words = new Uint32Array(2 ** 14);
   private length = 0;
   private pageCount = 0;
-  /** The page that is compared: what differs in it, up to which word of memory it was looked at. */
-  private readonly open = {
-    space: 0,
-    page: 0,
-    runs: new Uint32Array(PAGE_WORDS),
-    count: 0,
-    /** Of all runs. */
-    words: 0,
-    end: 0,
-    now: new Int32Array(0) as Int32Array,
-    image: new Int32Array(0) as Int32Array,
-  };
-  private readonly registers: Uint8Array;
+  /** The page that is compared: where its head lies in the record (-1: none is), up to which word of memory it was looked at. */
+  private readonly open = { space: 0, page: 0, head: -1, end: 0 };
+  private readonly registers: Int32Array;
   /** Pages that were written before a checkpoint that was not recorded, by memory. */
   private readonly pending: Set<number>[];
   private pendingHost = true;
   private readonly pendingTables: boolean[];
   private everything = true;
 
-  /** @param last the state of the last entry of a history that is gone on with */
+  /**
+   * @param last the state of the last entry of a history that is gone on with
+   * @param recall gives the state of the last entry, where images need not be kept for it
+   */
   constructor(
     private readonly access: StateAccess,
     last?: GuestState,
+    private readonly recall?: () => GuestState | undefined,
   ) {
     const { shape } = access;
-    this.registers = new Uint8Array(shape.length);
+    this.registers = new Int32Array(Math.ceil(shape.length / 4));
     this.images = Array.from({ length: shape.spaces }, (_, space) =>
       asWords(last?.[space] ?? new Uint8Array(0)),
     );
     this.pending = Array.from({ length: shape.memories }, () => new Set());
+    this.lengths = this.pending.map((_, k) => this.images[memorySpace(k)]!.length);
     this.pendingTables = Array.from({ length: shape.tables }, () => true);
   }
 
-  /** Bytes of the image and of the buffer. */
+  /** Bytes of the images and of the buffer. */
   get bytes(): number {
-    return this.images.reduce((sum, image) => sum + image.byteLength, this.words.byteLength);
+    return this.images.reduce((sum, image) => sum + (image?.byteLength ?? 0), this.words.byteLength);
   }
 
   /** Notes what the epoch wrote, for the next record. */
@@ -102,7 +103,9 @@ export class Capture {
 
   /** Those that were larger: a state was loaded. */
   private smaller(memories: readonly Int32Array[]): number[] {
-    return [...memories.keys()].filter((k) => this.images[memorySpace(k)]!.length > memories[k]!.length);
+    const found: number[] = [];
+    for (let k = 0; k < memories.length; k++) if (this.lengths[k]! > memories[k]!.length) found.push(k);
+    return found;
   }
 
   /**
@@ -114,14 +117,13 @@ export class Capture {
     const { access, pending, registers } = this;
     const { contract } = access;
     if (this.words.length > KEPT) this.words = new Uint32Array(KEPT);
-    this.length = 0;
-    this.pageCount = 0;
+    this.nothing();
     // What cannot be said fails here, when nothing has been compared yet.
     const host = access.host(this.pendingHost);
     const tables = this.pendingTables.map((due, t) =>
       due || access.tableWritten(t) ? access.table(t) : undefined,
     );
-    access.registers(registers);
+    access.registers(new Uint8Array(registers.buffer));
     if (host) this.compareAll(HOST, asWords(host));
     this.pendingHost = false;
     for (const [t, table] of tables.entries()) {
@@ -156,7 +158,8 @@ export class Capture {
       });
     }
     for (const k of smaller) this.compareAll(memorySpace(k), memories[k]!);
-    this.compareAll(REGISTERS, asWords(registers));
+    for (const [k, memory] of memories.entries()) this.lengths[k] = memory.length;
+    this.compareAll(REGISTERS, registers);
     this.endPage();
     return this.pageCount > 0;
   }
@@ -165,6 +168,7 @@ export class Capture {
   nothing(): void {
     this.length = 0;
     this.pageCount = 0;
+    this.open.head = -1;
   }
 
   /** Ends the record. @returns its bytes, head included; valid until the next one */
@@ -212,7 +216,11 @@ export class Capture {
   }
 
   private image(space: number, words: number): Int32Array {
-    let image = this.images[space]!;
+    let image = this.images[space];
+    if (!image) {
+      image = asWords(this.recall!()?.[space] ?? new Uint8Array(0));
+      this.images[space] = image;
+    }
     if (image.length < words) {
       const larger = new Int32Array(words);
       larger.set(image);
@@ -226,22 +234,24 @@ export class Capture {
   private compare(space: number, now: Int32Array, from: number, to: number, differing?: Differing): void {
     if (to > now.length) to = now.length;
     if (from >= to) return;
-    const image = this.image(space, now.length);
-    const { open } = this;
+    // From then on the history alone has what it was.
+    const recalled = differing !== undefined && this.recall !== undefined;
+    if (recalled) this.images[space] = undefined;
+    const image = recalled ? NONE : this.image(space, now.length);
     while (from < to) {
       const page = Math.floor(from / PAGE_WORDS);
       const end = Math.min(to, (page + 1) * PAGE_WORDS);
-      // Parts of a page that come one after the other, in order, are one page of the record.
-      if (open.space !== space || open.page !== page || open.end > from) this.endPage();
-      open.space = space;
-      open.page = page;
-      open.now = now;
-      open.image = image;
+      this.startPage(space, page, from);
+      this.open.end = end;
+      // Two words at least that are alike lie between two runs.
+      this.reserve(end - from + 1);
       if (differing) {
-        for (let run = differing(4 * from, 4 * end); run !== 0; run = differing(4 * from, 4 * end)) {
-          const first = Math.floor(run / WORDS);
-          from = first + run - first * WORDS;
-          this.add(first, from);
+        const count = differing.find(4 * from, 4 * end);
+        if (count > 0) {
+          const found = differing.runs.subarray(0, count);
+          this.words.set(found, this.length);
+          this.length += count;
+          if (!recalled) this.keep(found, page * PAGE_WORDS, image);
         }
       } else {
         for (let i = from; i < end; i++) {
@@ -249,7 +259,7 @@ export class Capture {
           const first = i;
           let last = i;
           for (i++; i < end && i - last <= GAP + 1; i++) if (now[i] !== image[i]) last = i;
-          this.add(first, last + 1);
+          this.add(first, now.subarray(first, last + 1), image);
           i = last;
         }
       }
@@ -257,39 +267,51 @@ export class Capture {
     }
   }
 
-  /** Words [from, to) of the open page are in the record. */
-  private add(from: number, to: number): void {
-    const { open } = this;
-    open.runs[open.count++] = ((from % PAGE_WORDS) << 18) | ((to - from) << 2);
-    open.words += to - from;
-    open.end = to;
+  /** A run: words from `first` on are in the record, and in the image. */
+  private add(first: number, run: Int32Array, image: Int32Array): void {
+    this.words[this.length++] = ((first % PAGE_WORDS) << 18) | (run.length << 2);
+    this.words.set(run, this.length);
+    this.length += run.length;
+    image.set(run, first);
   }
 
-  /** Writes the open page, and its words into the image. */
-  private endPage(): void {
-    const { space, page, count, runs, now, image } = this.open;
-    if (count > 0) {
-      this.reserve(3 + count + this.open.words);
-      const { words } = this;
-      let at = this.length;
-      words[at++] = space;
-      words[at++] = page;
-      words[at++] = count;
-      for (let run = 0; run < count; run++) words[at++] = runs[run]!;
-      for (let run = 0; run < count; run++) {
-        let i = page * PAGE_WORDS + (runs[run]! >>> 18);
-        for (const end = i + ((runs[run]! & 0xffff) >> 2); i < end; i++) {
-          const word = now[i]!;
-          words[at++] = word;
-          image[i] = word;
-        }
-      }
-      this.length = at;
-      this.pageCount++;
+  /** Runs that were found in a page, which begins at the word `base`, are in the image. */
+  private keep(found: Uint32Array, base: number, image: Int32Array): void {
+    for (let i = 0; i < found.length; ) {
+      const head = found[i++]!;
+      let at = base + (head >>> 18);
+      for (const end = i + ((head & 0xffff) >> 2); i < end; ) image[at++] = found[i++]!;
     }
-    this.open.count = 0;
-    this.open.words = 0;
-    this.open.end = 0;
+  }
+
+  /** What follows is of this page. Parts of a page that come one after the other, in order, are one page of the record. */
+  private startPage(space: number, page: number, from: number): void {
+    const { open } = this;
+    if (open.head >= 0) {
+      if (open.space === space && open.page === page && open.end <= from) return;
+      this.endPage();
+    }
+    this.reserve(3);
+    open.space = space;
+    open.page = page;
+    open.head = this.length;
+    this.length += 3;
+  }
+
+  /** Writes the head of the open page, unless nothing in it differs. */
+  private endPage(): void {
+    const { space, page, head } = this.open;
+    if (head < 0) return;
+    this.open.head = -1;
+    const count = this.length - head - 3;
+    if (count === 0) {
+      this.length = head;
+      return;
+    }
+    this.words[head] = space;
+    this.words[head + 1] = page;
+    this.words[head + 2] = count;
+    this.pageCount++;
   }
 }
 

@@ -3,7 +3,7 @@
  * question it makes the smallest (docs/history.md has the figures). Node has it from 22.15 on; before, and elsewhere,
  * the same by WebAssembly: what one wrote the other reads.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import * as zlib from 'node:zlib';
 import { historyError } from './errors.js';
 
@@ -57,7 +57,7 @@ export const HASH_BYTES = 20;
 
 /** The name of a page's content: the first bits of its SHA-256. */
 export function contentHash(bytes: Uint8Array): Uint8Array {
-  return createHash('sha256').update(bytes).digest().subarray(0, HASH_BYTES);
+  return hash('sha256', bytes, 'buffer').subarray(0, HASH_BYTES);
 }
 
 /** How values lie in the store: 4 bytes CRC-32 of key and rest, 1 byte 0 (raw) or 1 (zstd), the content. */

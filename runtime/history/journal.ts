@@ -13,7 +13,7 @@
  *     u32   number of the entry, low half; u32 high half
  *     u32   bytes of what is said of the entry (MessagePack), then those bytes, zeros up to a word
  *     u32   pages
- *     each: u32 space, u32 page, u32 runs, runs of (u32 offset << 16 | bytes), the bytes of all runs
+ *     each: u32 space, u32 page, u32 words of its runs; of each run u32 offset << 16 | bytes, then the bytes
  *
  * The last record of the last file may be cut off: its entry was not finished.
  */
@@ -25,7 +25,7 @@ import type { EntryNote } from './entries.js';
 import { historyError } from './errors.js';
 
 export const JOURNAL = 'journal';
-export const JOURNAL_VERSION = 1;
+export const JOURNAL_VERSION = 2;
 const MAGIC = Buffer.from('BELAYJ');
 export const JOURNAL_HEAD = 8;
 /** Bytes of a record's length and checksum. */
@@ -47,6 +47,7 @@ export interface PageRecord {
   page: number;
   /** offset << 16 | bytes */
   runs: Uint32Array;
+  /** The bytes of all runs. */
   data: Uint8Array;
 }
 
@@ -198,15 +199,27 @@ function parseRecord(body: Buffer, path: string): JournalRecord {
     let at = 3 + ((noteLength + 3) >> 2);
     const count = words[at++]!;
     const pages: PageRecord[] = [];
+    // Heads are gathered; words move to where heads were, so that those of a page are in one piece.
+    const heads = new Uint32Array(words.length - at);
+    let gathered = 0;
     for (let i = 0; i < count; i++) {
       const space = words[at]!;
       const page = words[at + 1]!;
-      const runs = words.subarray(at + 3, at + 3 + words[at + 2]!);
-      at += 3 + runs.length;
-      let length = 0;
-      for (const run of runs) length += run & 0xffff;
-      pages.push({ space, page, runs, data: bytes.subarray(at * 4, at * 4 + length) });
-      at += length >> 2;
+      const end = at + 3 + words[at + 2]!;
+      const first = gathered;
+      const start = at;
+      let to = at;
+      for (at += 3; at < end; ) {
+        const head = words[at++]!;
+        heads[gathered++] = head;
+        for (const stop = at + ((head & 0xffff) >> 2); at < stop; ) words[to++] = words[at++]!;
+      }
+      pages.push({
+        space,
+        page,
+        runs: heads.subarray(first, gathered),
+        data: bytes.subarray(start * 4, to * 4),
+      });
     }
     if (at > words.length) throw new RangeError('it is cut off');
     return { entry, note, pages, size: RECORD_HEAD + body.length };

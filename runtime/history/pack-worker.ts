@@ -20,7 +20,7 @@ const { directory, from, buffer, options, maxLag } = workerData as {
  * Packing starts at so many bytes, or milliseconds after the last time: each time writes the open chunks anew, so what
  * is packed in small pieces is written often.
  */
-const ENOUGH = Math.min(8 * 2 ** 20, maxLag / 4);
+const ENOUGH = Math.min(16 * 2 ** 20, maxLag / 4);
 const LATEST = 4000;
 const NAP = 20;
 /** After a full disk. */

@@ -195,8 +195,7 @@ export class Recorder implements AsyncDisposable {
     this.from = this.next;
     source.done();
     putAside(directory, this.next);
-    const last = this.lastState();
-    this.capture = new Capture(guest.state, last);
+    this.capture = this.captured();
     this.capture.changes();
     this.write('start');
     if (options.worker === false) {
@@ -307,9 +306,16 @@ export class Recorder implements AsyncDisposable {
       this.unwritten = undefined;
       this.left = left;
       this.next--;
-      if (kind === 'kept') this.capture = new Capture(this.guest.state, this.lastState());
+      if (kind === 'kept') this.capture = this.captured();
       throw error;
     }
+  }
+
+  /** Goes on from the last entry. Where checkpoints are left out as a rule an image is better than to read it each time. */
+  private captured(): Capture {
+    const { every = 1, lag = 'wait' } = this.options;
+    const recall = every === 1 && lag === 'wait' ? () => this.lastState() : undefined;
+    return new Capture(this.guest.state, this.lastState(), recall);
   }
 
   /** The state of the last entry, where there is one. */

@@ -6,15 +6,16 @@ import type { MechanismName } from '../../contract/contract.js';
  */
 export type Visit = (memory: number, address: number, length: number, differing?: Differing) => void;
 
-/**
- * The first words of 4 bytes in a part, between two addresses that are multiples of 4, that differ from what they were at
- * the last checkpoint: the number of the first times {@link WORDS} plus how many; 0 where there are none. Between two words
- * that differ one that does not may be among them. At most a page of 4 KiB is asked for at once.
- */
-export type Differing = (from: number, to: number) => number;
-
-/** @see Differing */
-export const WORDS = 2 ** 11;
+/** Tells which words of 4 bytes in a part differ from what they were at the last checkpoint. */
+export interface Differing {
+  /**
+   * Those of [from, to), which lies in one page of 4 KiB; bounds are multiples of 4. Between two words that differ one that
+   * does not may be among them. @returns words in {@link runs}
+   */
+  find(from: number, to: number): number;
+  /** What was found: of each run offset in the page << 16 | bytes, then its words as they are. */
+  readonly runs: Uint32Array;
+}
 
 /** What a mechanism does for one guest; the guest adds the host's side to it. */
 export interface Mechanism {

@@ -3,9 +3,9 @@ import { type Contract, EXPORTS } from '../../contract/contract.js';
 import type { Costs, PolicyMaker } from '../speculation/types.js';
 import { PAGE_BYTES } from './addon.js';
 import { everything, instrumented } from './instrumented.js';
-import type { Differing, Mechanism, MechanismParts } from './mechanism.js';
+import type { Mechanism, MechanismParts } from './mechanism.js';
 import { type PageSource, Speculation } from './speculation.js';
-import { RUN } from './written.js';
+import { type FindDiffering, RUN } from './written.js';
 
 /** Pages of which the costs are measured. */
 const SAMPLE = 32;
@@ -21,7 +21,7 @@ export function pageCow(contract: Contract, parts: MechanismParts, policy: Polic
   };
   const sources = contract.memories.map((_, k): PageSource => {
     const next = exports[EXPORTS.written(k)] as unknown as (cursor: number) => number;
-    const differing = exports[EXPORTS.differing(k)] as unknown as Differing;
+    const differing = exports[EXPORTS.differing(k)] as unknown as FindDiffering;
     return {
       pages: () => bytes(k) / PAGE_BYTES,
       faulted(out, chosen) {
@@ -35,7 +35,7 @@ export function pageCow(contract: Contract, parts: MechanismParts, policy: Polic
         out.subarray(0, faults).reverse();
         return faults;
       },
-      changed: (page) => differing(page * PAGE_BYTES, (page + 1) * PAGE_BYTES) !== 0,
+      changed: (page) => differing(page * PAGE_BYTES, (page + 1) * PAGE_BYTES, 1) !== 0,
     };
   });
   const measure = (): Costs => measureCosts(base, (page) => copyAhead(0, page), sources[0]!);

@@ -15,7 +15,7 @@
  */
 import { type Contract, EXPORTS } from '../../contract/contract.js';
 import type { Finder } from './instrumented.js';
-import type { Differing, MechanismParts, Visit } from './mechanism.js';
+import type { MechanismParts, Visit } from './mechanism.js';
 
 /** Where a store may have written beyond its region. */
 const BEYOND = 16;
@@ -27,22 +27,44 @@ const COMPARED = 4096;
 export const RUN = 2 ** 14;
 
 type Next = (cursor: number) => number;
+/** `belay:differing:N`. */
+export type FindDiffering = (from: number, to: number, enough: number) => number;
+/** Words that it finds in a page, at most, with their heads. */
+const FOUND = 1025;
 
 /** lmc, page-cow, cards: parts of memory `k` whose tags are set. */
-function tagged(contract: Contract, { exports }: MechanismParts, k: number) {
-  const next = exports[EXPORTS.written(k)] as unknown as Next;
-  // Absent where regions are smaller than a word, in modules of before there was one, and of cards.
-  const differing = exports[EXPORTS.differing(k)] as unknown as Differing | undefined;
+function tagged(contract: Contract, parts: MechanismParts, k: number) {
+  const next = parts.exports[EXPORTS.written(k)] as unknown as Next;
+  const differing = foundWords(contract, parts, k);
   const { region } = contract;
   const before = contract.mechanism === 'cards' ? BEYOND : 0;
 
   return (visit: Visit): void => {
+    differing?.renew();
     for (let run = next(0); run !== 1; run = next(run)) {
       const first = Math.floor(run / RUN);
       const rest = run - first * RUN;
       const edge = rest & 1;
       visit(k, first * region - edge * before, (rest >> 1) * region + edge * BEYOND, differing);
     }
+  };
+}
+
+/** lmc, page-cow: what is different, by the module's own code. Absent where regions are smaller than a word. */
+function foundWords(contract: Contract, { exports, memories }: MechanismParts, k: number) {
+  const find = exports[EXPORTS.differing(k)] as unknown as FindDiffering | undefined;
+  if (!find) return undefined;
+  const shadow = exports[EXPORTS.shadow(k)] as WebAssembly.Memory | undefined;
+  const memory = shadow ?? memories[k]!;
+  const at = shadow ? 0 : contract.memories[k]!.reserve! * 65536;
+  const view = () => new Uint32Array(memory.buffer, at, FOUND);
+  return {
+    runs: view(),
+    find: (from: number, to: number) => find(from, to, -1),
+    /** A memory that has grown has another buffer. */
+    renew() {
+      if (this.runs.buffer !== memory.buffer) this.runs = view();
+    },
   };
 }
 

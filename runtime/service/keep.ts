@@ -2,7 +2,7 @@
  * A guest that keeps more than its memory: it may go on from a checkpoint, and its own may be recorded into a history.
  * Node only.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Recorder, RecordOptions } from '../history/recorder.js';
 import type { Guest } from '../types.js';
 import type { Recording } from './runner.js';
@@ -70,5 +70,6 @@ export async function keep(guest: Guest, { record, restore }: KeepOptions): Prom
 
 /** 64 bits of the SHA-256 of method, target and body, in hexadecimal. */
 export function requestDigest({ method, target, body }: GuestRequest): string {
-  return createHash('sha256').update(`${method} ${target}\n`).update(body).digest('hex').slice(0, 16);
+  const head = Buffer.from(`${method} ${target}\n`);
+  return hash('sha256', body.length > 0 ? Buffer.concat([head, body]) : head).slice(0, 16);
 }

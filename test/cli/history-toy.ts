@@ -1,5 +1,5 @@
 /** A guest that is a few lines of JavaScript, so that tests know each byte of its history. */
-import type { Contract } from '../../contract/contract.js';
+import { CONTRACT_VERSION, type Contract } from '../../contract/contract.js';
 import { stateShape } from '../../runtime/guest/state.js';
 import { createHistory } from '../../runtime/history/recorder.js';
 import type { Guest } from '../../runtime/types.js';
@@ -26,7 +26,7 @@ export interface Info {
 
 const contract = {
   module: '5a'.repeat(32),
-  version: 3,
+  version: CONTRACT_VERSION,
   mechanism: 'lmc',
   region: 64,
   layout: 'separate',

@@ -44,15 +44,33 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
   {
     what: 'the image is not brought up to date',
     file: 'capture',
-    from: 'image[i] = word;',
+    from: 'image.set(run, first);',
     to: '',
     quick: true,
   },
   {
+    what: 'the image is not brought up to date with what the mechanism found',
+    file: 'capture',
+    from: 'this.keep(found, page * PAGE_WORDS, image);',
+    to: '',
+  },
+  {
+    what: 'an image that the history has to be asked for stays as it was',
+    file: 'capture',
+    from: 'this.images[space] = undefined;',
+    to: '',
+  },
+  {
+    what: 'the history is not asked for an image',
+    file: 'capture',
+    from: 'this.recall()?.[space] ?? new Uint8Array(0)',
+    to: 'new Uint8Array(0)',
+  },
+  {
     what: 'a run is a word too short',
     file: 'capture',
-    from: '((to - from) << 2)',
-    to: '(Math.max(to - from - 1, 1) << 2)',
+    from: '(run.length << 2)',
+    to: '(Math.max(run.length - 1, 1) << 2)',
   },
   {
     what: 'pre-images are taken for what was recorded, though recording began later',
@@ -89,7 +107,7 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
   {
     what: 'a memory that became smaller is not noticed',
     file: 'capture',
-    from: 'this.images[memorySpace(k)].length > memories[k].length',
+    from: 'this.lengths[k] > memories[k].length',
     to: 'false',
     tests: ['recorder', 'random'],
   },
@@ -115,7 +133,7 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
   {
     what: 'what could not be written counts as recorded',
     file: 'recorder',
-    from: 'this.capture = new Capture(this.guest.state, this.lastState());',
+    from: "if (kind === 'kept')\n                this.capture = this.captured();",
     to: '',
     tests: ['full'],
   },
@@ -179,7 +197,7 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
     what: 'a cursor that goes on starts the next chunk from what it has, wherever it is',
     file: 'cursor',
     from: 'this.following === chunk.first &&',
-    to: '',
+    to: 'true &&',
   },
   {
     what: 'going back does not start anew',
@@ -229,7 +247,7 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
     what: 'a chunk too much is removed',
     file: 'pack',
     from: 'chunkPlace(key).first <= meta.first)\n                superseded',
-    to: 'chunkPlace(key).first <= meta.first + 1)\n                superseded',
+    to: 'chunkPlace(key).first <= meta.first + 9)\n                superseded',
   },
   {
     what: 'a piece of the list too much is removed',

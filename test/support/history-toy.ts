@@ -3,7 +3,7 @@
  * thousands of checkpoints take milliseconds. It tells exactly which regions of 64 bytes were written, and restores
  * them; growth, globals, tables, segments and host state are as a real guest's.
  */
-import type { Contract } from '../../contract/contract.js';
+import { CONTRACT_VERSION, type Contract } from '../../contract/contract.js';
 import {
   type GuestState,
   HOST,
@@ -14,7 +14,6 @@ import {
   stateShape,
   tableSpace,
 } from '../../runtime/guest/state.js';
-import { WORDS } from '../../runtime/mechanisms/mechanism.js';
 import type { Guest } from '../../runtime/types.js';
 
 export const WASM_PAGE = 65536;
@@ -22,7 +21,7 @@ const REGION = 64;
 
 export const TOY_CONTRACT = {
   module: '70'.repeat(32),
-  version: 3,
+  version: CONTRACT_VERSION,
   mechanism: 'lmc',
   region: REGION,
   layout: 'inside',
@@ -121,21 +120,29 @@ export class Toy {
     } as StateAccess;
   }
 
-  /** Of the first memory, in a part that was written: the first words that differ. */
-  private readonly differing = (from: number, to: number): number => {
-    const now = new DataView(this.buffers[0]!.buffer);
-    const differs = (word: number): boolean => {
-      const then = this.before[0]!.get(Math.floor((word * 4) / REGION))!;
-      return (
-        now.getUint32(word * 4) !== new DataView(then.buffer, then.byteOffset).getUint32((word * 4) % REGION)
-      );
-    };
-    let first = from / 4;
-    while (first < to / 4 && !differs(first)) first++;
-    if (first >= to / 4) return 0;
-    let last = first;
-    for (let word = first + 1; word < to / 4 && word - last <= 2; word++) if (differs(word)) last = word;
-    return first * WORDS + last - first + 1;
+  /** Of the first memory, in a part that was written: the words that differ. */
+  private readonly differing = {
+    runs: new Uint32Array(1025),
+    find: (from: number, to: number): number => {
+      const { runs } = this.differing;
+      const now = new DataView(this.buffers[0]!.buffer);
+      const differs = (word: number): boolean => {
+        const then = this.before[0]!.get(Math.floor((word * 4) / REGION))!;
+        return (
+          now.getUint32(word * 4) !==
+          new DataView(then.buffer, then.byteOffset).getUint32((word * 4) % REGION)
+        );
+      };
+      let length = 0;
+      for (let first = from / 4; first < to / 4; first++) {
+        if (!differs(first)) continue;
+        let last = first;
+        for (let word = first + 1; word < to / 4 && word - last <= 2; word++) if (differs(word)) last = word;
+        runs[length++] = (((4 * first) % 4096) << 16) | (4 * (last - first + 1));
+        for (; first <= last; first++) runs[length++] = now.getUint32(4 * first, true);
+      }
+      return length;
+    },
   };
 
   get guest(): Guest {

@@ -1,5 +1,5 @@
 /** Compares what a mechanism says was written with a copy of memory. Works in every engine. */
-import { type Differing, type Mechanism, WORDS } from '../../runtime/mechanisms/mechanism.js';
+import type { Differing, Mechanism } from '../../runtime/mechanisms/mechanism.js';
 import type { Guest } from '../../runtime/types.js';
 import { firstDifference } from './oracle.js';
 
@@ -53,8 +53,8 @@ export const bytesOf = (parts: readonly Part[]): number => parts.reduce((sum, { 
 const GAP = 1;
 const PAGE = 4096;
 
-/** What differs in [from, to) of a page, word by word: number of the first word times 2^11, plus how many. */
-function runsOf(then: Uint8Array, now: Uint8Array, from: number, to: number): number[] {
+/** What differs in [from, to) of a page, word by word: runs as they are to be found, as text. */
+function runsOf(then: Uint8Array, now: Uint8Array, from: number, to: number): string[] {
   const differs = (word: number) =>
     firstDifference(then.subarray(4 * word, 4 * word + 4), now.subarray(4 * word, 4 * word + 4)) >= 0;
   const runs: [first: number, last: number][] = [];
@@ -64,7 +64,22 @@ function runsOf(then: Uint8Array, now: Uint8Array, from: number, to: number): nu
     if (run && word - run[1] <= GAP + 1) run[1] = word;
     else runs.push([word, word]);
   }
-  return runs.map(([first, last]) => first * WORDS + last - first + 1);
+  return runs.map(([first, last]) => runText((4 * first) % PAGE, now.subarray(4 * first, 4 * last + 4)));
+}
+
+const runText = (offset: number, bytes: Uint8Array) => `${offset}: ${bytes.join(' ')}`;
+
+/** What a mechanism finds there. */
+function foundRuns(differing: Differing, from: number, to: number): string[] {
+  const found = differing.runs.slice(0, differing.find(from, to));
+  const runs: string[] = [];
+  for (let at = 0; at < found.length; ) {
+    const head = found[at++]!;
+    const bytes = new Uint8Array(found.buffer, 4 * at, Math.min(head & 0xffff, 4 * (found.length - at)));
+    runs.push(runText(head >>> 16, bytes));
+    at += (head & 0xffff) / 4;
+  }
+  return runs;
 }
 
 /** @throws where what a mechanism says is different in a part is not what is; returns how many runs there were */
@@ -78,11 +93,7 @@ function checkDiffering(
   let runs = 0;
   for (let from = address; from < address + length; ) {
     const to = Math.min(address + length, (Math.floor(from / PAGE) + 1) * PAGE);
-    const found: number[] = [];
-    for (let at = from, run = differing(at, to); run !== 0; run = differing(at, to)) {
-      found.push(run);
-      at = (Math.floor(run / WORDS) + (run % WORDS)) * 4;
-    }
+    const found = foundRuns(differing, from, to);
     const expected = runsOf(then, now, from, to);
     if (`${found}` !== `${expected}`)
       throw new Error(

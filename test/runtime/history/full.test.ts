@@ -70,6 +70,7 @@ for (const worker of [false, true]) {
         fill(random(20_000));
         for (let i = 0; i < 12; i++) {
           toy.write(0, random(14) * PAGE, noise(random(2 * PAGE) + 1));
+          toy.globals[0] = BigInt(random(1000));
           const failure = attempt();
           if (!failure) continue;
           failures++;
