@@ -68,11 +68,11 @@ export interface EpochInfo {
    * keep kinds apart. The first 255 different ones count.
    */
   kind?: string;
-  /** Number of the request to come, as the host counts them: for a history. */
+  /** Number of the request to come, as the host counts them, from 0 to 2^51 - 1: for a history. */
   request?: number;
   /** What else the host says of it: for a history. */
   label?: string;
-  /** 64 bits of a digest of the request, in hexadecimal: for a history. */
+  /** 64 bits of a digest of the request, as 16 hexadecimal digits: for a history. */
   digest?: string;
 }
 

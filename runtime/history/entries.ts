@@ -83,7 +83,7 @@ export function encodeEntries(codec: Codec, first: number, records: readonly Ent
     said.varint(text(note.label));
     said.varint(text(note.reason));
     digested.byte(note.digest === undefined ? 0 : 1);
-    if (note.digest !== undefined) digests.append(Buffer.from(note.digest.padStart(16, '0'), 'hex'));
+    if (note.digest !== undefined) digests.append(Buffer.from(note.digest, 'hex'));
     amounts.varint(note.skipped ?? 0);
     amounts.varint(bytes);
     pages.varint(changed.length);

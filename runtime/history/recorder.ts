@@ -76,6 +76,8 @@ const FILE = 8 * 2 ** 20;
 const MOST_LAG = 64 * 2 ** 20;
 /** Without a worker: bytes of the journal after which it is packed. */
 const PACK_AT = 2 * 2 ** 20;
+/** Numbers of requests are less: the difference of two is stored, with its sign, as a number up to 2^53. */
+const MOST_REQUEST = 2 ** 51;
 /** Milliseconds that the worker may make no progress before waiting for it fails. */
 const PATIENCE = 60_000;
 
@@ -226,12 +228,14 @@ export class Recorder implements AsyncDisposable {
     });
   }
 
-  /** Says something of the epoch that goes on, whose entry will have it. */
+  /** Says something of the epoch that goes on, whose entry will have it. @throws ERR_BELAY_OPTION */
   note(info: Partial<EpochInfo>): void {
+    checkInfo(info);
     this.info = { ...this.info, ...info };
   }
 
   private checkpoint(following: EpochInfo | undefined): void {
+    if (following) checkInfo(following);
     this.epochEnds('kept', undefined);
     this.info = following;
     this.begun = true;
@@ -292,7 +296,7 @@ export class Recorder implements AsyncDisposable {
       ...(info?.request !== undefined && { request: info.request }),
       ...(info?.kind !== undefined && { route: info.kind }),
       ...(info?.label !== undefined && { label: info.label }),
-      ...(info?.digest !== undefined && { digest: info.digest }),
+      ...(info?.digest !== undefined && { digest: info.digest.toLowerCase() }),
       ...(reason !== undefined && { reason }),
       ...(left > 0 && { skipped: left }),
     };
@@ -473,6 +477,22 @@ function checkOptions(options: RecordOptions): void {
         `${key} must be a number greater than 0; it is ${String(value)}`,
       );
     }
+  }
+}
+
+/** @throws ERR_BELAY_OPTION for what an entry cannot say */
+function checkInfo({ request, digest }: Partial<EpochInfo>): void {
+  if (request !== undefined && !(Number.isInteger(request) && request >= 0 && request < MOST_REQUEST)) {
+    throw new BelayError(
+      'ERR_BELAY_OPTION',
+      `a request's number must be a whole number from 0 to 2^51 - 1; it is ${String(request)}`,
+    );
+  }
+  if (digest !== undefined && !/^[\da-f]{16}$/i.test(digest)) {
+    throw new BelayError(
+      'ERR_BELAY_OPTION',
+      `a digest must be 16 hexadecimal digits (64 bits); it is ${JSON.stringify(digest)}`,
+    );
   }
 }
 

@@ -61,7 +61,7 @@ function runText({ size: found }: Results): string {
   if (found.length === 0) return '';
   return `At full speed, for as long as it took to record the histories above: there, what packing takes counts too, because a guest
 that is ahead by 64 MiB waits. *Lag* is the most that the packer was behind, *drain* how long it took in the end to pack the rest.
-The recorder's memory is the image of the guest's state, the buffer and the packer's open pages, by its own count; *process* is
+The recorder's memory is the image of the guest's state, where it keeps one, the buffer and the packer's open pages, by its own count; *process* is
 how much the process grew, without the file that LMDB maps: engine, threads and garbage included.
 
 ${table(

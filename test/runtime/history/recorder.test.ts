@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { BelayError } from '../../../contract/errors.js';
 import type { Codec } from '../../../runtime/history/codec.js';
-import { createHistory } from '../../../runtime/history/index.js';
+import { createHistory, openHistory } from '../../../runtime/history/index.js';
 import type { JournalRecord } from '../../../runtime/history/journal.js';
 import { Packer } from '../../../runtime/history/pack.js';
 import type { Store } from '../../../runtime/history/store.js';
+import type { EpochInfo } from '../../../runtime/types.js';
 import { live, type Op, pattern } from '../../support/history.js';
 import { Toy } from '../../support/history-toy.js';
 
@@ -99,6 +101,45 @@ test('what comes while something is packed waits for the next time', async () =>
     assert.is(recorder.stats().next, 2);
   } finally {
     await history.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test('what an entry cannot say of a request is refused before anything is done', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'belay-history-'));
+  const store = await createHistory(directory);
+  try {
+    const toy = new Toy();
+    const recorder = store.record(toy.guest, { worker: false });
+    const refused: readonly [EpochInfo, RegExp][] = [
+      [{ request: 2 ** 51 }, /from 0 to 2\^51 - 1; it is 2251799813685248/],
+      [{ request: -1 }, /it is -1/],
+      [{ request: 1.5 }, /it is 1.5/],
+      [{ digest: '00ff' }, /16 hexadecimal digits .* it is "00ff"/],
+      [{ digest: '00000000000000fg' }, /it is "00000000000000fg"/],
+    ];
+    for (const [info, message] of refused) {
+      const says = (error: BelayError) => error.code === 'ERR_BELAY_OPTION' && message.test(error.message);
+      assert.throws(() => toy.checkpoint(info), says);
+      assert.throws(() => recorder.note(info), says);
+    }
+    assert.is(recorder.stats().next, 1);
+    toy.write(0, 0, Uint8Array.of(1));
+    const info = { request: 2 ** 51 - 1, digest: '00000000000000FF' };
+    toy.checkpoint(info);
+    toy.checkpoint({ request: 0 });
+    const history = await openHistory(directory);
+    const told = () => {
+      history.refresh();
+      return [...history.entries()].map(({ request, digest }) => [request, digest]);
+    };
+    const inJournal = told();
+    await recorder.flush();
+    assert.equal(told(), inJournal, 'packed or not');
+    assert.equal(inJournal[2], [2 ** 51 - 1, '00000000000000ff']);
+    await history.close();
+  } finally {
+    await store.close();
     rmSync(directory, { recursive: true, force: true });
   }
 });
