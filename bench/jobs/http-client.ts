@@ -3,7 +3,7 @@
  * few connections that are kept, and says when all were answered.
  */
 import { Agent, request } from 'node:http';
-import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
 export type Requests = readonly (readonly [method: string, target: string, body?: string])[];
 
@@ -12,14 +12,15 @@ const CONNECTIONS = 4;
 interface Order {
   port: number;
   requests: Requests;
-  connections: number;
 }
 
 export class HttpClient {
-  private readonly worker = new Worker(new URL(import.meta.url));
+  private readonly worker: Worker;
 
   /** @param connections that are used at once */
-  constructor(private readonly connections = CONNECTIONS) {}
+  constructor(connections = CONNECTIONS) {
+    this.worker = new Worker(new URL(import.meta.url), { workerData: connections });
+  }
 
   /** Resolves when every request was answered with success, and rejects with the first that was not. */
   send(port: number, requests: Requests): Promise<void> {
@@ -27,7 +28,7 @@ export class HttpClient {
       this.worker.once('message', (failed: string | undefined) =>
         failed === undefined ? resolve() : reject(new Error(failed)),
       );
-      this.worker.postMessage({ port, requests, connections: this.connections } satisfies Order);
+      this.worker.postMessage({ port, requests } satisfies Order);
     });
   }
 
@@ -37,7 +38,7 @@ export class HttpClient {
 }
 
 function serveOrders(): void {
-  let agent: Agent | undefined;
+  const agent = new Agent({ keepAlive: true, maxSockets: workerData as number });
   const one = (port: number, [method, path, body]: Requests[number]) =>
     new Promise<void>((resolve, reject) => {
       const sent = request({ port, host: '127.0.0.1', method, path, agent }, (response) => {
@@ -51,8 +52,7 @@ function serveOrders(): void {
       sent.on('error', reject);
       sent.end(body);
     });
-  parentPort!.on('message', async ({ port, requests, connections }: Order) => {
-    agent ??= new Agent({ keepAlive: true, maxSockets: connections });
+  parentPort!.on('message', async ({ port, requests }: Order) => {
     try {
       await Promise.all(requests.map((r) => one(port, r)));
       parentPort!.postMessage(undefined);

@@ -39,6 +39,12 @@ export class ByteWriter {
     this.length += bytes.length;
   }
 
+  /** Appends a few of other bytes: not worth a view of them. */
+  copy(bytes: Uint8Array, from: number, length: number): void {
+    this.reserve(length);
+    for (let i = 0; i < length; i++) this.bytes[this.length++] = bytes[from + i]!;
+  }
+
   /** A view, until more is written. */
   done(): Uint8Array {
     return this.bytes.subarray(0, this.length);

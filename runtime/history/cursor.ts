@@ -1,9 +1,14 @@
 /**
  * One page through time. Going forward applies differences; going back, or far, starts from the base of the chunk
  * that has the entry: the cost is that of one chunk at most, however many entries lie between.
+ *
+ * Who wants a few bytes says which. Versions that leave them alone are then passed over:
+ *
+ *     page        | . . . . . . . . [ x x ] . . . . |      wanted: 2 words
+ *     versions      17, 18, 25, 26, 31, 40                 of them: 18, 40
  */
 import type { Source } from './source.js';
-import { PAGE_BYTES, VersionWalk } from './versions.js';
+import { NARROW, PAGE_BYTES, type Versions, VersionWalk } from './versions.js';
 
 export class PageCursor {
   readonly bytes = new Uint8Array(PAGE_BYTES);
@@ -15,6 +20,9 @@ export class PageCursor {
   private walk: VersionWalk | undefined;
   private chunkFirst = -1;
   private following: number | undefined;
+  /** The bytes that are wanted, multiples of 4; `bytes` is right there, and may not be elsewhere. */
+  private low = 0;
+  private high = 0;
 
   constructor(
     private readonly source: Source,
@@ -22,7 +30,28 @@ export class PageCursor {
     readonly page: number,
   ) {}
 
-  /** Makes the page what it was at an entry. */
+  /** The bytes [from, to) are wanted, too. */
+  want(from: number, to: number): this {
+    if (from >= this.low && to <= this.high) return this;
+    const more = this.high - this.low;
+    this.low = more > 0 ? Math.min(from, this.low) : from;
+    this.high = Math.max(to, this.high);
+    // More than was asked for: whoever comes for the neighbour finds it.
+    if (more > 0) {
+      this.low -= more;
+      this.high += more;
+    }
+    this.low = Math.max(0, this.low - (this.low & 3));
+    this.high = Math.min(PAGE_BYTES, (this.high + 3) & -4);
+    if (this.high - this.low > NARROW) {
+      this.low = 0;
+      this.high = PAGE_BYTES;
+    }
+    this.entry = -1;
+    return this;
+  }
+
+  /** Makes the page what it was at an entry, as far as it is wanted. */
   seek(entry: number): this {
     if (entry === this.entry) return this;
     if (entry < this.entry || this.entry < 0) this.load(entry);
@@ -34,7 +63,7 @@ export class PageCursor {
     return this;
   }
 
-  /** The entry at which the page's next version begins; Infinity where there is none. */
+  /** The entry at which what is wanted may be something else; Infinity where there is none. */
   get next(): number {
     const next = this.walk?.next ?? Infinity;
     return next === Infinity ? this.firstAfter() : next;
@@ -77,15 +106,22 @@ export class PageCursor {
         bytes.fill(0);
         if (packed) {
           VersionWalk.base(packed.versions, bytes, source.content);
-          new VersionWalk(packed.versions, source.content).seek(bytes, entry);
+          this.walkOf(packed.versions).seek(bytes, entry);
         }
       } else {
         VersionWalk.base(chunk.versions, bytes, source.content);
       }
     }
-    this.walk = new VersionWalk(chunk.versions, source.content);
+    this.walk = this.walkOf(chunk.versions);
     this.chunkFirst = chunk.first;
     this.following = undefined;
     this.walk.seek(bytes, entry);
+  }
+
+  private walkOf(versions: Versions): VersionWalk {
+    const { low, high } = this;
+    const { content } = this.source;
+    const walk = new VersionWalk(versions, content);
+    return high - low > NARROW ? walk : new VersionWalk(walk.narrowed(low, high), content);
   }
 }

@@ -56,8 +56,8 @@ export function* diff(
   };
   let open: { space: number; address: number; end: number } | undefined;
   for (const [space, page] of changedPages(source, from, to)) {
-    const a = before.cursor(space, page).bytes;
-    const b = after.cursor(space, page).bytes;
+    const a = before.cursor(space, page, 0, PAGE_BYTES).bytes;
+    const b = after.cursor(space, page, 0, PAGE_BYTES).bytes;
     if (Buffer.compare(a, b) === 0) continue;
     // Registers and elements of tables are told one by one.
     const unit = space === REGISTERS ? 8 : space >= tables ? 4 : 0;

@@ -212,7 +212,7 @@ export class History implements AsyncDisposable {
       const [space, page] = place;
       const size = moment.size(space) - page * PAGE_BYTES;
       if (size <= 0) continue;
-      yield [place, moment.cursor(space, page).bytes.subarray(0, Math.min(size, PAGE_BYTES))];
+      yield [place, moment.cursor(space, page, 0, PAGE_BYTES).bytes.subarray(0, Math.min(size, PAGE_BYTES))];
       moment.trim();
     }
   }

@@ -36,10 +36,10 @@ export class Moment {
     this.round++;
   }
 
-  /** A page as it was. */
-  cursor(space: number, page: number): PageCursor {
+  /** A page as it was, between two of its bytes. */
+  cursor(space: number, page: number, from: number, to: number): PageCursor {
     const { last } = this;
-    if (last && last.page === page && last.space === space) return this.touch(last);
+    if (last && last.page === page && last.space === space) return this.touch(last, from, to);
     const place = placeOf(space, page);
     let cursor = place === REGISTERS ? this.registers : this.cursors.get(place);
     if (!cursor) {
@@ -47,21 +47,21 @@ export class Moment {
       this.cursors.set(place, cursor);
     }
     this.last = cursor;
-    return this.touch(cursor);
+    return this.touch(cursor, from, to);
   }
 
-  private touch(cursor: PageCursor): PageCursor {
+  private touch(cursor: PageCursor, from: number, to: number): PageCursor {
     if (cursor.round !== this.round) {
       cursor.round = this.round;
       this.touched[this.count++] = cursor;
     }
-    return cursor.seek(this.entry);
+    return cursor.want(from, to).seek(this.entry);
   }
 
   /** Bytes that a space had. */
   size(space: number): number {
     // A registers' page is enough for all but modules with hundreds of globals; sizes come first.
-    const registers = this.touch(this.registers);
+    const registers = this.touch(this.registers, this.shape.sizes, this.shape.globals);
     return spaceSize(this.shape, registers.view, space);
   }
 
@@ -72,7 +72,7 @@ export class Moment {
       const page = Math.floor((address + at) / PAGE_BYTES);
       const from = address + at - page * PAGE_BYTES;
       const n = Math.min(PAGE_BYTES - from, length - at);
-      bytes.set(this.cursor(space, page).bytes.subarray(from, from + n), at);
+      bytes.set(this.cursor(space, page, from, from + n).bytes.subarray(from, from + n), at);
       at += n;
     }
     return bytes;
@@ -157,8 +157,8 @@ export class TwoMoments implements Past {
     this.calledBefore = false;
   }
 
-  page(space: number, page: number, back: 0 | 1): DataView {
-    return (back ? this.before : this.now).cursor(space, page).view;
+  page(space: number, page: number, back: 0 | 1, from: number, to: number): DataView {
+    return (back ? this.before : this.now).cursor(space, page, from, to).view;
   }
 
   size(space: number, back: 0 | 1): number {
@@ -194,7 +194,7 @@ export function wholeState(source: Source, contract: Contract, entry: number): G
     const target = state[space];
     const at = page * PAGE_BYTES;
     if (!target || at >= target.length) continue;
-    const cursor = new PageCursor(source, space, page).seek(entry);
+    const cursor = new PageCursor(source, space, page).want(0, PAGE_BYTES).seek(entry);
     target.set(cursor.bytes.subarray(0, Math.min(PAGE_BYTES, target.length - at)), at);
   }
   return state;

@@ -116,9 +116,9 @@ export interface HistoryInfo {
 export interface Past {
   /**
    * The page (4096 bytes) of a space that holds byte `page * 4096`, `back` entries (0 or 1) before the entry that is
-   * evaluated. What is returned is valid until the next call for the same page.
+   * evaluated. Of what is returned the bytes [from, to) are right, until the next call for the same page.
    */
-  page(space: number, page: number, back: 0 | 1): DataView;
+  page(space: number, page: number, back: 0 | 1, from: number, to: number): DataView;
   /** Bytes that a space had then. */
   size(space: number, back: 0 | 1): number;
   /** The entry that is evaluated. */

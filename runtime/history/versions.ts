@@ -28,6 +28,9 @@ export const PAGE_BYTES = 4096;
 export const MOST_VERSIONS = 2048;
 export const MOST_DATA = 512 * 1024;
 
+/** Bytes of a page that versions can be narrowed to: so few that a number of runs is one byte. */
+export const NARROW = 256;
+
 const CONTENT = 0;
 const ZEROS = 1;
 
@@ -175,6 +178,53 @@ export class VersionWalk {
     }
     this.dataAt = from;
     this.applied++;
+  }
+
+  /**
+   * What the versions say of the bytes [low, high) of the page: multiples of 4, at most {@link NARROW} of them. Those that
+   * say nothing of them are left out, so that they need not be walked. To be called first, and once.
+   */
+  narrowed(low: number, high: number): Versions {
+    const { entries } = this.versions;
+    const ops = this.versions.ops.bytes;
+    const data = this.versions.data.bytes;
+    const narrow = new Versions();
+    narrow.base = this.versions.base;
+    let from = 0;
+    for (let i = 0; i < entries.length; i++) {
+      const code = this.varint(ops);
+      if (code === CONTENT) {
+        narrow.appendContent(entries[i]!, data.subarray(from, from + HASH_BYTES));
+        from += HASH_BYTES;
+      } else if (code === ZEROS) {
+        narrow.appendContent(entries[i]!, undefined);
+      } else {
+        // Where the number of runs will stand.
+        const head = narrow.ops.length;
+        let count = 0;
+        let last = 0;
+        let at = 0;
+        for (let run = 1; run < code; run++) {
+          at += this.varint(ops) * 4;
+          const end = at + this.varint(ops) * 4;
+          if (at < high && end > low) {
+            const first = at > low ? at : low;
+            const stop = end < high ? end : high;
+            if (count++ === 0) narrow.ops.byte(0);
+            narrow.ops.varint((first - last) >> 2);
+            narrow.ops.varint((stop - first) >> 2);
+            narrow.data.copy(data, from + first - at, stop - first);
+            last = stop;
+          }
+          from += end - at;
+          at = end;
+        }
+        if (count === 0) continue;
+        narrow.ops.bytes[head] = count + 1;
+        narrow.entries.push(entries[i]!);
+      }
+    }
+    return narrow;
   }
 
   private varint(ops: Uint8Array): number {

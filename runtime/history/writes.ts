@@ -14,20 +14,21 @@ export function* writes(
 ): IterableIterator<Write> {
   const first = Math.floor(address / PAGE_BYTES);
   const last = Math.floor((address + length - 1) / PAGE_BYTES);
-  const cursors = Array.from(
-    { length: last - first + 1 },
-    (_, i) => new PageCursor(source, space, first + i),
-  );
-  const part = (i: number): Uint8Array => {
+  /** Of the bytes that lie in the ith page. */
+  const bounds = (i: number): [from: number, to: number] => {
     const at = (first + i) * PAGE_BYTES;
-    return cursors[i]!.bytes.subarray(Math.max(0, address - at), Math.min(PAGE_BYTES, address + length - at));
+    return [Math.max(0, address - at), Math.min(PAGE_BYTES, address + length - at)];
   };
+  const cursors = Array.from({ length: last - first + 1 }, (_, i) =>
+    new PageCursor(source, space, first + i).want(...bounds(i)),
+  );
   const read = (): Uint8Array => {
     const bytes = new Uint8Array(length);
     let at = 0;
     for (let i = 0; i < cursors.length; i++) {
-      bytes.set(part(i), at);
-      at += part(i).length;
+      const [from, to] = bounds(i);
+      bytes.set(cursors[i]!.bytes.subarray(from, to), at);
+      at += to - from;
     }
     return bytes;
   };

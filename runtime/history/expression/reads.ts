@@ -20,10 +20,10 @@ const ofPage = (view: DataView): Uint8Array => new Uint8Array(view.buffer, view.
 
 /** Puts `length` bytes (8 at most) that lie in two pages into `scratch`. */
 function gather(run: Run, { space, back }: Source, page: number, offset: number, length: number): DataView {
-  const first = run.past.page(space, page, back);
+  const first = run.past.page(space, page, back, offset, PAGE);
   const here = PAGE - offset;
   for (let i = 0; i < here; i++) scratch.setUint8(i, first.getUint8(offset + i));
-  const second = run.past.page(space, page + 1, back);
+  const second = run.past.page(space, page + 1, back, 0, length - here);
   for (let i = here; i < length; i++) scratch.setUint8(i, second.getUint8(i - here));
   return scratch;
 }
@@ -64,7 +64,7 @@ export function readAt<T extends number | bigint>(
     }
     const offset = at % PAGE;
     const page = (at - offset) / PAGE;
-    if (offset + length <= PAGE) return get(past.page(space, page, back), offset);
+    if (offset + length <= PAGE) return get(past.page(space, page, back, offset, offset + length), offset);
     return get(gather(run, source, page, offset, length), 0);
   };
 }
@@ -88,7 +88,7 @@ export function readFixed<T extends number | bigint>(
       run.lost = true;
       return none;
     }
-    return get(past.page(space, page, back), offset);
+    return get(past.page(space, page, back, offset, offset + length), offset);
   };
 }
 
@@ -100,7 +100,7 @@ function copy(run: Run, { space, back }: Source, at: number, length: number): Ui
   for (let done = 0; done < length; ) {
     const offset = (at + done) % PAGE;
     const here = Math.min(PAGE - offset, length - done);
-    const view = run.past.page(space, (at + done - offset) / PAGE, back);
+    const view = run.past.page(space, (at + done - offset) / PAGE, back, offset, offset + here);
     bytes.set(ofPage(view).subarray(offset, offset + here), done);
     done += here;
   }
@@ -139,7 +139,7 @@ export function readString(run: Run, source: Source, address: () => number): () 
     for (let from = at; from < end; ) {
       const offset = from % PAGE;
       const here = Math.min(PAGE - offset, end - from);
-      const view = ofPage(run.past.page(space, (from - offset) / PAGE, back));
+      const view = ofPage(run.past.page(space, (from - offset) / PAGE, back, offset, offset + here));
       const zero = view.indexOf(0, offset);
       if (zero >= 0 && zero < offset + here) {
         // In one page, as most strings are: no second look.
@@ -182,7 +182,7 @@ export function isString(
     ) {
       return sameBytes(whole(), expected);
     }
-    const view = past.page(space, (at - offset) / PAGE, back);
+    const view = past.page(space, (at - offset) / PAGE, back, offset, offset + length + 1);
     for (let i = 0; i < length; i++) if (view.getUint8(offset + i) !== expected[i]) return false;
     return view.getUint8(offset + length) === 0;
   };
