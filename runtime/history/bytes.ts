@@ -9,6 +9,14 @@ export class ByteWriter {
     this.bytes = new Uint8Array(room);
   }
 
+  /** One that has written these bytes; more go elsewhere. */
+  static of(bytes: Uint8Array): ByteWriter {
+    const writer = new ByteWriter(0);
+    writer.bytes = bytes;
+    writer.length = bytes.length;
+    return writer;
+  }
+
   /** Makes room for `more` bytes. */
   reserve(more: number): void {
     const needed = this.length + more;

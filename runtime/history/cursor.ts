@@ -23,6 +23,8 @@ export class PageCursor {
   /** The bytes that are wanted, multiples of 4; `bytes` is right there, and may not be elsewhere. */
   private low = 0;
   private high = 0;
+  /** Versions, and what they say of the bytes that are wanted: bisection comes back to them. */
+  private narrow: { of: Versions; wanted: Versions } | undefined;
 
   constructor(
     private readonly source: Source,
@@ -48,6 +50,7 @@ export class PageCursor {
       this.high = PAGE_BYTES;
     }
     this.entry = -1;
+    this.narrow = undefined;
     return this;
   }
 
@@ -120,8 +123,8 @@ export class PageCursor {
 
   private walkOf(versions: Versions): VersionWalk {
     const { low, high } = this;
-    const { content } = this.source;
-    const walk = new VersionWalk(versions, content);
-    return high - low > NARROW ? walk : new VersionWalk(walk.narrowed(low, high), content);
+    if (high - low > NARROW) return new VersionWalk(versions, this.source.content);
+    if (this.narrow?.of !== versions) this.narrow = { of: versions, wanted: versions.narrowed(low, high) };
+    return new VersionWalk(this.narrow.wanted, this.source.content);
   }
 }

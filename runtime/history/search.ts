@@ -1,8 +1,8 @@
 /**
  * When does an expression hold?
  *
- * **Search** goes through time once. After an evaluation it knows which pages were read; until one of them has another
- * version the value stays, so the entries between are skipped without being looked at.
+ * **Search** goes through time once. After an evaluation it knows which bytes of which pages were read; until one of these
+ * pages has a version that touches them the value stays, so the entries between are skipped without being looked at.
  *
  *     page 7      v17 ........... v31 ....... v40 .........
  *     evaluated    ^               ^           ^

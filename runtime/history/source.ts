@@ -46,9 +46,13 @@ class Recent<K, V> {
   }
 }
 
+/** Bytes of each that are kept, about. */
 const CHUNKS = 32 * 2 ** 20;
 const CONTENTS = 16 * 2 ** 20;
-const PIECES = 64;
+const PIECES = 16 * 2 ** 20;
+/** Bytes that a decoded entry takes, and each page that it names: objects, not bytes of the store. */
+const ENTRY_BYTES = 256;
+const PLACE_BYTES = 64;
 
 export class Source {
   readonly meta: Meta;
@@ -242,7 +246,8 @@ export class Source {
     let records = this.pieces.get(first);
     if (!records) {
       records = decodeEntries(this.codec, pair.key, pair.value);
-      this.pieces.set(first, records, 1);
+      const places = records.reduce((sum, { pages }) => sum + pages.length, 0);
+      this.pieces.set(first, records, ENTRY_BYTES * records.length + PLACE_BYTES * places);
     }
     const record = records[number - first];
     if (!record) throw lost();

@@ -37,13 +37,19 @@ const ZEROS = 1;
 /** Gives the page of a content's name. */
 export type ContentReader = (hash: Uint8Array) => Uint8Array;
 
+/** Where versions are narrowed: they grow in it, and not each time anew. */
+const SCRATCH = { ops: new ByteWriter(4096), data: new ByteWriter(4096) };
+
 export class Versions {
   /** The name of the content before the first version; undefined: zeros. */
   base: Uint8Array | undefined;
   /** Entry of each version. */
   entries: number[] = [];
-  readonly ops = new ByteWriter(32);
-  readonly data = new ByteWriter(64);
+
+  constructor(
+    readonly ops = new ByteWriter(32),
+    readonly data = new ByteWriter(64),
+  ) {}
 
   get count(): number {
     return this.entries.length;
@@ -97,6 +103,73 @@ export class Versions {
     return names;
   }
 
+  /**
+   * What they say of the bytes [low, high) of the page: multiples of 4, at most {@link NARROW} of them. Versions that say
+   * nothing of these are left out, so that they need not be walked.
+   */
+  narrowed(low: number, high: number): Versions {
+    const narrow = new Versions(SCRATCH.ops, SCRATCH.data);
+    narrow.ops.length = 0;
+    narrow.data.length = 0;
+    narrow.base = this.base;
+    const ops = this.ops.bytes;
+    const data = this.data.bytes;
+    const { entries } = this;
+    let op = 0;
+    let from = 0;
+    for (let i = 0; i < entries.length; i++) {
+      // Of a page's words no number has more than two bytes. A call for each would take longer than all else.
+      let code = ops[op++]!;
+      if (code > 127) code += 128 * (ops[op++]! - 1);
+      if (code === CONTENT) {
+        narrow.appendContent(entries[i]!, data.subarray(from, from + HASH_BYTES));
+        from += HASH_BYTES;
+      } else if (code === ZEROS) {
+        narrow.appendContent(entries[i]!, undefined);
+      } else {
+        // Where the number of runs will stand.
+        const head = narrow.ops.length;
+        let count = 0;
+        let last = 0;
+        let at = 0;
+        for (let run = 1; run < code; run++) {
+          let gap = ops[op++]!;
+          if (gap > 127) gap += 128 * (ops[op++]! - 1);
+          let words = ops[op++]!;
+          if (words > 127) words += 128 * (ops[op++]! - 1);
+          at += 4 * gap;
+          const end = at + 4 * words;
+          if (at < high && end > low) {
+            const first = at > low ? at : low;
+            const stop = end < high ? end : high;
+            if (count++ === 0) narrow.ops.byte(0);
+            narrow.ops.varint((first - last) >> 2);
+            narrow.ops.varint((stop - first) >> 2);
+            narrow.data.copy(data, from + first - at, stop - first);
+            last = stop;
+          }
+          from += end - at;
+          at = end;
+        }
+        if (count === 0) continue;
+        narrow.ops.bytes[head] = count + 1;
+        narrow.entries.push(entries[i]!);
+      }
+    }
+    return narrow.copy();
+  }
+
+  /** The same in memory of its own, and no more than it needs. */
+  private copy(): Versions {
+    const copy = new Versions(
+      ByteWriter.of(this.ops.done().slice()),
+      ByteWriter.of(this.data.done().slice()),
+    );
+    copy.base = this.base;
+    copy.entries = this.entries;
+    return copy;
+  }
+
   encode(first: number): Uint8Array {
     const w = new ByteWriter(64 + this.count * 2 + this.ops.length + this.data.length);
     w.varint(this.count);
@@ -115,22 +188,18 @@ export class Versions {
   /** @throws RangeError for bytes that are none */
   static decode(first: number, bytes: Uint8Array, base: Uint8Array | undefined): Versions {
     const r = new ByteReader(bytes);
-    const versions = new Versions();
     const count = r.varint();
     const opsLength = r.varint();
     const dataLength = r.varint();
-    versions.base = base;
     let entry = first;
     const entries = new Array<number>(count);
     for (let i = 0; i < count; i++) {
       entry += r.varint();
       entries[i] = entry;
     }
+    const versions = new Versions(ByteWriter.of(r.take(opsLength)), ByteWriter.of(r.take(dataLength)));
+    versions.base = base;
     versions.entries = entries;
-    versions.ops.bytes = r.take(opsLength);
-    versions.ops.length = opsLength;
-    versions.data.bytes = r.take(dataLength);
-    versions.data.length = dataLength;
     return versions;
   }
 }
@@ -178,53 +247,6 @@ export class VersionWalk {
     }
     this.dataAt = from;
     this.applied++;
-  }
-
-  /**
-   * What the versions say of the bytes [low, high) of the page: multiples of 4, at most {@link NARROW} of them. Those that
-   * say nothing of them are left out, so that they need not be walked. To be called first, and once.
-   */
-  narrowed(low: number, high: number): Versions {
-    const { entries } = this.versions;
-    const ops = this.versions.ops.bytes;
-    const data = this.versions.data.bytes;
-    const narrow = new Versions();
-    narrow.base = this.versions.base;
-    let from = 0;
-    for (let i = 0; i < entries.length; i++) {
-      const code = this.varint(ops);
-      if (code === CONTENT) {
-        narrow.appendContent(entries[i]!, data.subarray(from, from + HASH_BYTES));
-        from += HASH_BYTES;
-      } else if (code === ZEROS) {
-        narrow.appendContent(entries[i]!, undefined);
-      } else {
-        // Where the number of runs will stand.
-        const head = narrow.ops.length;
-        let count = 0;
-        let last = 0;
-        let at = 0;
-        for (let run = 1; run < code; run++) {
-          at += this.varint(ops) * 4;
-          const end = at + this.varint(ops) * 4;
-          if (at < high && end > low) {
-            const first = at > low ? at : low;
-            const stop = end < high ? end : high;
-            if (count++ === 0) narrow.ops.byte(0);
-            narrow.ops.varint((first - last) >> 2);
-            narrow.ops.varint((stop - first) >> 2);
-            narrow.data.copy(data, from + first - at, stop - first);
-            last = stop;
-          }
-          from += end - at;
-          at = end;
-        }
-        if (count === 0) continue;
-        narrow.ops.bytes[head] = count + 1;
-        narrow.entries.push(entries[i]!);
-      }
-    }
-    return narrow;
   }
 
   private varint(ops: Uint8Array): number {

@@ -225,6 +225,30 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
     to: 'this.ops.varint(((offset - at) >> 2) + (offset > 4000 ? 1 : 0));',
   },
   {
+    what: 'a version that changes the first of the wanted words alone is passed over',
+    file: 'versions',
+    from: 'at < high && end > low',
+    to: 'at < high && end > low + 4',
+  },
+  {
+    what: 'of a run that begins before what is wanted its first bytes are taken',
+    file: 'versions',
+    from: 'from + first - at',
+    to: 'from',
+  },
+  {
+    what: 'a page is not read again when more of it is wanted',
+    file: 'cursor',
+    from: 'this.high = PAGE_BYTES;\n        }\n        this.entry = -1;',
+    to: 'this.high = PAGE_BYTES;\n        }',
+  },
+  {
+    what: 'versions stay narrowed to what was wanted before',
+    file: 'cursor',
+    from: 'this.narrow = undefined;',
+    to: '',
+  },
+  {
     what: 'references are not counted',
     file: 'contents',
     from: 'count(to, hash, value, 1);',
