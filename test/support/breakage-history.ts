@@ -189,7 +189,7 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
   {
     what: 'the tail starts from zeros',
     file: 'cursor',
-    from: 'new VersionWalk(packed.versions, source.content).seek(bytes, entry);',
+    from: 'this.walkOf(packed.versions).seek(bytes, entry);',
     to: '',
     quick: true,
   },
