@@ -18,8 +18,8 @@ export interface Codec {
 const LEVEL = 3;
 const THOROUGH = 6;
 /** What is longer than this is likely to become about so much, which is had at once: in pieces it takes a third longer. */
-const PIECE = 8192;
-const LARGEST = 640 * 1024;
+const LONG = 8192;
+const AT_ONCE = { chunkSize: 640 * 1024 };
 
 let codec: Promise<Codec> | undefined;
 
@@ -35,10 +35,9 @@ async function load(): Promise<Codec> {
     const [usual, thorough] = [LEVEL, THOROUGH].map((level) => ({
       params: { [constants.ZSTD_c_compressionLevel]: level },
     }));
-    const whole = { chunkSize: LARGEST };
     return {
       compress: (bytes, more) => zstdCompressSync(bytes, more ? thorough : usual),
-      decompress: (bytes) => zstdDecompressSync(bytes, bytes.length > PIECE ? whole : {}),
+      decompress: (bytes) => zstdDecompressSync(bytes, bytes.length > LONG ? AT_ONCE : {}),
     };
   }
   const { init, compress, decompress } = await import('@bokuweb/zstd-wasm');

@@ -35,16 +35,13 @@ export class PageCursor {
   /** The bytes [from, to) are wanted, too. */
   want(from: number, to: number): this {
     if (from >= this.low && to <= this.high) return this;
-    const more = this.high - this.low;
-    this.low = more > 0 ? Math.min(from, this.low) : from;
-    this.high = Math.max(to, this.high);
-    // More than was asked for: whoever comes for the neighbour finds it.
-    if (more > 0) {
-      this.low -= more;
-      this.high += more;
-    }
-    this.low = Math.max(0, this.low - (this.low & 3));
-    this.high = Math.min(PAGE_BYTES, (this.high + 3) & -4);
+    const { low, high } = this;
+    // Where some were wanted before, more than is asked for: whoever comes for the neighbour finds it.
+    const more = high - low;
+    const first = more > 0 ? Math.min(from, low) - more : from;
+    const end = Math.max(to, high) + more;
+    this.low = Math.max(0, first & -4);
+    this.high = Math.min(PAGE_BYTES, (end + 3) & -4);
     if (this.high - this.low > NARROW) {
       this.low = 0;
       this.high = PAGE_BYTES;

@@ -3,7 +3,7 @@ import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import { loadCodec } from './codec.js';
 import { makeStore } from './open.js';
-import { Packer, type PackOptions } from './pack.js';
+import { BATCH, Packer, type PackOptions } from './pack.js';
 import { progress } from './progress.js';
 
 const { directory, from, buffer, options, maxLag } = workerData as {
@@ -20,7 +20,7 @@ const { directory, from, buffer, options, maxLag } = workerData as {
  * Packing starts at so many bytes, or milliseconds after the last time: each time writes the open chunks anew, so what
  * is packed in small pieces is written often.
  */
-const ENOUGH = Math.min(16 * 2 ** 20, maxLag / 4);
+const ENOUGH = Math.min(BATCH, maxLag / 4);
 const LATEST = 4000;
 const NAP = 20;
 /** After a full disk. */

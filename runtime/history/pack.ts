@@ -51,7 +51,7 @@ const REMEMBERED = 4096;
 /** Superseded chunks are removed when so many entries have left the history, or a tenth of it. */
 const PRUNE_EVERY = 1024;
 /** Bytes of records that are packed at once. */
-const BATCH = 16 * 2 ** 20;
+export const BATCH = 16 * 2 ** 20;
 
 const zero = (page: Uint8Array): boolean => page.every((byte) => byte === 0);
 

@@ -13,7 +13,7 @@
  *
  * In a file of its own because an edge bundle does not carry it (addFinder of instrumented.ts).
  */
-import { type Contract, EXPORTS } from '../../contract/contract.js';
+import { type Contract, EXPORTS, PAGE } from '../../contract/contract.js';
 import type { Finder } from './instrumented.js';
 import type { MechanismParts, Visit } from './mechanism.js';
 
@@ -56,7 +56,7 @@ function foundWords(contract: Contract, { exports, memories }: MechanismParts, k
   if (!find) return undefined;
   const shadow = exports[EXPORTS.shadow(k)] as WebAssembly.Memory | undefined;
   const memory = shadow ?? memories[k]!;
-  const at = shadow ? 0 : contract.memories[k]!.reserve! * 65536;
+  const at = shadow ? 0 : contract.memories[k]!.reserve! * PAGE;
   const view = () => new Uint32Array(memory.buffer, at, FOUND);
   return {
     runs: view(),

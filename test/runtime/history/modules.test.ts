@@ -2,9 +2,6 @@
  * Histories of modules that nobody here wrote, against full copies: each is recorded while it works and fails by turns,
  * and afterwards every answer is compared with what the copies say.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { instrument } from '../../../rewriter/index.js';
@@ -13,6 +10,7 @@ import { createHistory, type History, openHistory, Replica } from '../../../runt
 import type { Guest } from '../../../runtime/types.js';
 import { HAS_MEMORIES } from '../../support/engines-skip.js';
 import { prng } from '../../support/generate.js';
+import { discard, temporary } from '../../support/history.js';
 import { modules, Unreachable } from '../../support/modules.js';
 
 const STEPS = process.env.CI ? 36 : 20;
@@ -51,7 +49,7 @@ for (const module of modules) {
     const { wasm } = instrument(bytes, module.options(HAS_MEMORIES ? 'separate' : 'inline'));
     const work = await module.load(wasm as Uint8Array<ArrayBuffer>);
     const guest = work.guest!;
-    const directory = mkdtempSync(join(tmpdir(), 'belay-history-'));
+    const directory = temporary();
     const random = prng(7);
     const store = await createHistory(directory);
     try {
@@ -150,7 +148,7 @@ for (const module of modules) {
       await history.close();
     } finally {
       guest[Symbol.dispose]();
-      rmSync(directory, { recursive: true, force: true });
+      discard(directory);
     }
   });
 }

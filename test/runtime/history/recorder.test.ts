@@ -1,7 +1,4 @@
 /** Short histories that were once recorded wrongly. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { BelayError } from '../../../contract/errors.js';
@@ -11,7 +8,7 @@ import type { JournalRecord } from '../../../runtime/history/journal.js';
 import { Packer } from '../../../runtime/history/pack.js';
 import type { Store } from '../../../runtime/history/store.js';
 import type { EpochInfo } from '../../../runtime/types.js';
-import { live, type Op, pattern } from '../../support/history.js';
+import { discard, live, type Op, pattern, temporary } from '../../support/history.js';
 import { Toy } from '../../support/history-toy.js';
 
 const checkpoint: Op = { do: 'checkpoint', info: undefined };
@@ -80,7 +77,7 @@ test('what is as it was when it was last recorded has no entry, whatever checkpo
 });
 
 test('what comes while something is packed waits for the next time', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'belay-history-'));
+  const directory = temporary();
   const history = await createHistory(directory);
   try {
     const toy = new Toy();
@@ -101,12 +98,12 @@ test('what comes while something is packed waits for the next time', async () =>
     assert.is(recorder.stats().next, 2);
   } finally {
     await history.close();
-    rmSync(directory, { recursive: true, force: true });
+    discard(directory);
   }
 });
 
 test('what an entry cannot say of a request is refused before anything is done', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'belay-history-'));
+  const directory = temporary();
   const store = await createHistory(directory);
   try {
     const toy = new Toy();
@@ -140,7 +137,7 @@ test('what an entry cannot say of a request is refused before anything is done',
     await history.close();
   } finally {
     await store.close();
-    rmSync(directory, { recursive: true, force: true });
+    discard(directory);
   }
 });
 
