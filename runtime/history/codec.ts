@@ -17,9 +17,8 @@ export interface Codec {
 /** Zstandard's levels. */
 const LEVEL = 3;
 const THOROUGH = 6;
-/** What is longer than this is likely to become about so much, which is had at once: in pieces it takes a third longer. */
-const LONG = 8192;
-const AT_ONCE = { chunkSize: 640 * 1024 };
+/** Bytes that there is room for at least. */
+const LEAST_ROOM = 1024;
 
 let codec: Promise<Codec> | undefined;
 
@@ -37,7 +36,9 @@ async function load(): Promise<Codec> {
     }));
     return {
       compress: (bytes, more) => zstdCompressSync(bytes, more ? thorough : usual),
-      decompress: (bytes) => zstdDecompressSync(bytes, bytes.length > LONG ? AT_ONCE : {}),
+      // Room for all of it, and a byte, so that it is seen to end: in pieces it takes a third longer.
+      decompress: (bytes) =>
+        zstdDecompressSync(bytes, { chunkSize: Math.max(contentSize(bytes) + 1, LEAST_ROOM) }),
     };
   }
   const { init, compress, decompress } = await import('@bokuweb/zstd-wasm');
@@ -46,6 +47,24 @@ async function load(): Promise<Codec> {
     compress: (bytes, more) => compress(bytes, more ? THOROUGH : LEVEL),
     decompress: (bytes) => decompress(bytes),
   };
+}
+
+/** Bytes that a frame becomes, by its header (RFC 8878, 3.1.1.1); 0 where that does not say. */
+function contentSize(frame: Uint8Array): number {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
+  const descriptor = view.getUint8(4);
+  const single = (descriptor >> 5) & 1;
+  const at = 6 - single + [0, 1, 2, 4][descriptor & 3]!;
+  switch (descriptor >> 6) {
+    case 0:
+      return single ? view.getUint8(at) : 0;
+    case 1:
+      return view.getUint16(at, true) + 256;
+    case 2:
+      return view.getUint32(at, true);
+    default:
+      return Number(view.getBigUint64(at, true));
+  }
 }
 
 /** CRC-32 of several pieces, one after the other. */
