@@ -9,16 +9,18 @@ import { parseValue } from '../values.js';
 import {
   aboutEntry,
   addRange,
+  addSymbols,
   carryOut,
   FOUND,
   parseCheckpoint,
   type RangeFlags,
   rangeOf,
+  type SymbolsFlag,
   withHistory,
 } from './common.js';
 import { Document, Output, printable, Watch } from './output.js';
 
-interface Flags extends RangeFlags {
+interface Flags extends RangeFlags, SymbolsFlag {
   at?: string;
   where?: string;
   stdin?: string;
@@ -53,7 +55,7 @@ export function callCommand(history: Command): void {
     .option('--where <expression>', 'instead: at each checkpoint where this holds')
     .option('--stdin <file>', 'what the function can read from its standard input; - for standard input')
     .option('--request <request>', "ask a service: 'METHOD /target [body]'");
-  addRange(command)
+  addSymbols(addRange(command))
     .option('--limit <count>', 'with --where: stop after so many different answers', parsePositive)
     .option('--json', 'print it as JSON')
     .addHelpText('after', EXAMPLES)
@@ -85,7 +87,7 @@ async function call(directory: string, name: string, given: string[], flags: Fla
   }
   const args = given.map(parseValue);
   const input = await inputOf(flags);
-  await withHistory(directory, async (history) => {
+  await withHistory(directory, flags.symbols, async (history) => {
     await history.prepareCalls();
     const ask = (entry: number): Answer =>
       answerOf(entry, history.call(name, args, { at: entry, stdin: input.stdin }), input.text);

@@ -5,21 +5,49 @@ import type { History } from '../../runtime/history/history.js';
 import type { Entry, Range } from '../../runtime/history/types.js';
 import { EXIT, errorLine, exitCode, usageError } from '../errors.js';
 import { parseCount } from '../guest.js';
+import { inputName, readInput } from '../read.js';
 import { printable } from './output.js';
 import { FORMATS, type Format } from './values.js';
 
 /** Exit codes of verbs that look for something, as grep has them. */
 export const FOUND = { yes: 0, no: 1, failed: 2 } as const;
 
-/** Opens the history of a directory, and closes it in the end. */
-export async function withHistory<T>(directory: string, use: (history: History) => Promise<T>): Promise<T> {
+export interface SymbolsFlag {
+  symbols?: string;
+}
+
+/** For verbs that take expressions. */
+export function addSymbols(command: Command): Command {
+  return command.option(
+    '--symbols <file>',
+    "addresses of the program's variables: the linker's map (wasm-ld -Map), what nm prints, or JSON",
+  );
+}
+
+/**
+ * Opens the history of a directory, and closes it in the end.
+ * @param symbols file of {@link addSymbols}, for verbs that take expressions
+ */
+export async function withHistory<T>(
+  directory: string,
+  symbols: string | undefined,
+  use: (history: History) => Promise<T>,
+): Promise<T> {
   const { openHistory } = await import('../../runtime/history/history.js');
-  const history = await openHistory(directory);
+  const history = await openHistory(
+    directory,
+    symbols === undefined ? {} : { symbols: await readSymbols(symbols) },
+  );
   try {
     return await use(history);
   } finally {
     await history.close();
   }
+}
+
+async function readSymbols(path: string): Promise<Map<string, number>> {
+  const { parseSymbols } = await import('../../runtime/history/symbols.js');
+  return parseSymbols(readInput(path, 'map').toString(), inputName(path));
 }
 
 /**

@@ -65,7 +65,7 @@ const HEADS = [{ head: 'address' }, { head: 'bytes', right: true }, { head: 'bef
 
 async function diff(directory: string, before: string, after: string, flags: Flags): Promise<void> {
   const { namedChanges } = await import('../../runtime/history/named.js');
-  await withHistory(directory, async (history) => {
+  await withHistory(directory, undefined, async (history) => {
     const from = history.find(before);
     const to = history.find(after);
     const sums: Sums = { ranges: 0, bytes: 0 };

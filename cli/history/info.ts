@@ -31,7 +31,7 @@ export function infoCommand(history: Command): void {
 }
 
 async function info(directory: string, { check, json }: Flags): Promise<void> {
-  await withHistory(directory, async (history) => {
+  await withHistory(directory, undefined, async (history) => {
     const damage = check ? checked(directory, (onProgress) => history.check(onProgress)) : undefined;
     const moduleBytes = history.module?.length;
     const out = new Output();

@@ -77,7 +77,7 @@ const HEADS = [
 ];
 
 async function list(directory: string, flags: Flags): Promise<void> {
-  await withHistory(directory, async (history) => {
+  await withHistory(directory, undefined, async (history) => {
     const { first, last } = history;
     const all = { count: last - first + 1, first, last };
     const entries = last < first ? [] : chosen(history, flags);

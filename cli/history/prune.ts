@@ -34,7 +34,7 @@ async function prune(directory: string, { before, keep, json }: Flags): Promise<
   if ((before === undefined) === (keep === undefined)) {
     throw usageError('say what goes: --before <checkpoint>, or --keep <count>, one of them');
   }
-  await withHistory(directory, async (history) => {
+  await withHistory(directory, undefined, async (history) => {
     const last = history.find('last');
     const old = history.info();
     const first = before === undefined ? Math.max(history.first, last - keep! + 1) : history.find(before);

@@ -7,21 +7,26 @@ import { parsePositive } from '../guest.js';
 import {
   aboutEntry,
   addRange,
+  addSymbols,
   carryOut,
   counted,
   FOUND,
   type RangeFlags,
   rangeOf,
+  type SymbolsFlag,
   withHistory,
 } from './common.js';
 import { Document, Output, printable, Watch } from './output.js';
 
-interface SearchFlags extends RangeFlags {
+interface BisectFlags extends RangeFlags, SymbolsFlag {
+  json?: boolean;
+}
+
+interface SearchFlags extends BisectFlags {
   first?: boolean;
   last?: boolean;
   count?: boolean;
   limit?: number;
-  json?: boolean;
 }
 
 const EXPRESSION = `an expression that is true or false (docs/expressions.md): 'u32[0x1f40] > 100'`;
@@ -52,7 +57,7 @@ export function searchCommand(history: Command): void {
     .option('--first', 'the first interval only')
     .option('--last', 'the last interval only')
     .option('--count', 'print the number of checkpoints instead');
-  addRange(command)
+  addSymbols(addRange(command))
     .option('--limit <count>', 'stop after so many intervals', parsePositive)
     .option('--json', 'print it as JSON')
     .addHelpText('after', SEARCHES)
@@ -67,10 +72,10 @@ export function bisectCommand(history: Command): void {
     .description('since when an expression holds, or holds no more: of those that turn once')
     .argument('<dir>', 'the directory of a history')
     .argument('<expression>', EXPRESSION);
-  addRange(command)
+  addSymbols(addRange(command))
     .option('--json', 'print it as JSON')
     .addHelpText('after', BISECTS)
-    .action((directory: string, expression: string, flags: RangeFlags & { json?: boolean }) =>
+    .action((directory: string, expression: string, flags: BisectFlags) =>
       carryOut(() => bisect(directory, expression, flags), FOUND.failed),
     );
 }
@@ -87,7 +92,7 @@ async function search(directory: string, text: string, flags: SearchFlags): Prom
   if ([first, last, limit].filter((flag) => flag !== undefined).length > 1) {
     throw usageError('--first, --last and --limit are three ways to say which intervals: give one');
   }
-  await withHistory(directory, async (history) => {
+  await withHistory(directory, flags.symbols, async (history) => {
     const range = rangeOf(history, flags);
     const expression = await prepare(history, text);
     const watch = new Watch(`searching ${directory}`);
@@ -161,12 +166,8 @@ function intervalText(history: History, { from, to }: Interval): string {
   return `${which.padEnd(15)}  ${counted(to - from + 1, 'checkpoint')}, from ${aboutEntry(history.entry(from))}`;
 }
 
-async function bisect(
-  directory: string,
-  text: string,
-  flags: RangeFlags & { json?: boolean },
-): Promise<void> {
-  await withHistory(directory, async (history) => {
+async function bisect(directory: string, text: string, flags: BisectFlags): Promise<void> {
+  await withHistory(directory, flags.symbols, async (history) => {
     const range = rangeOf(history, flags);
     const expression = await prepare(history, text);
     const watch = new Watch(`bisecting ${directory}`);

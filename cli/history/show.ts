@@ -8,11 +8,13 @@ import { count, size, table } from '../report.js';
 import {
   addFormat,
   addMemory,
+  addSymbols,
   carryOut,
   counted,
   kindText,
   parseCheckpoint,
   placeOf,
+  type SymbolsFlag,
   timeText,
   withHistory,
 } from './common.js';
@@ -31,7 +33,7 @@ import {
   untilZero,
 } from './values.js';
 
-interface Flags {
+interface Flags extends SymbolsFlag {
   at: string;
   as: Format;
   memory: number;
@@ -63,7 +65,7 @@ export function showCommand(history: Command): void {
       parseCheckpoint,
       'last',
     );
-  addMemory(addFormat(command))
+  addSymbols(addMemory(addFormat(command)))
     .option('--json', 'print it as JSON')
     .addHelpText('after', EXAMPLES)
     .action((directory: string, address: string | undefined, flags: Flags) =>
@@ -72,7 +74,7 @@ export function showCommand(history: Command): void {
 }
 
 async function show(directory: string, address: string | undefined, flags: Flags): Promise<void> {
-  await withHistory(directory, async (history) => {
+  await withHistory(directory, flags.symbols, async (history) => {
     const entry = history.find(flags.at);
     const out = new Output();
     if (address === undefined) await showEntry(history, entry, flags, out);

@@ -7,6 +7,7 @@ import {
   addFormat,
   addMemory,
   addRange,
+  addSymbols,
   carryOut,
   counted,
   notesText,
@@ -14,13 +15,14 @@ import {
   type RangeFlags,
   rangeOf,
   routeText,
+  type SymbolsFlag,
   timeText,
   withHistory,
 } from './common.js';
 import { Columns, Document, Output, Watch } from './output.js';
 import { addressText, bytesOf, type Format, jsonValues, shortText } from './values.js';
 
-interface Flags extends RangeFlags {
+interface Flags extends RangeFlags, SymbolsFlag {
   at?: string;
   as: Format;
   memory: number;
@@ -45,7 +47,7 @@ export function writesCommand(history: Command): void {
       '--at <addr[:length]>',
       'bytes of memory (required): 8000, 0x1f40:4, or an expression: counter+8:4',
     );
-  addMemory(addFormat(addRange(command)))
+  addSymbols(addMemory(addFormat(addRange(command))))
     .option('--limit <count>', 'stop after so many', parsePositive)
     .option('--json', 'print them as JSON')
     .addHelpText('after', EXAMPLES)
@@ -65,7 +67,7 @@ const HEADS = [
 async function writes(directory: string, flags: Flags): Promise<void> {
   const { at, as, memory, limit, json } = flags;
   if (at === undefined) throw usageError('say which bytes: --at <addr[:length]>');
-  await withHistory(directory, async (history) => {
+  await withHistory(directory, flags.symbols, async (history) => {
     const range = rangeOf(history, flags);
     const place = await placeOf(history, at, range.to);
     const { address } = place;

@@ -14,7 +14,13 @@ import { type Codec, loadCodec } from './codec.js';
 import { changedPages, type DiffOptions, diff } from './diff.js';
 import { entryOf, type PagePlace } from './entries.js';
 import { historyError } from './errors.js';
-import { type CompileOptions, compile, type Expression, namesOf } from './expression/index.js';
+import {
+  type CompileOptions,
+  compile,
+  type Expression,
+  type ModuleNames,
+  namesOf,
+} from './expression/index.js';
 import { HISTORY_VERSION, readIdentity } from './meta.js';
 import { lockRecorder, openStore } from './open.js';
 import { Packer } from './pack.js';
@@ -34,12 +40,17 @@ export interface CallOptions {
   stdin?: Uint8Array | string;
 }
 
+export interface HistoryOptions {
+  /** Addresses by name, for expressions, beside those that the module exports: {@link parseSymbols} reads them from a file. */
+  symbols?: ReadonlyMap<string, number>;
+}
+
 /** Opens the history of a directory, to read it; somebody else may be recording into it. */
-export async function openHistory(directory: string): Promise<History> {
+export async function openHistory(directory: string, options: HistoryOptions = {}): Promise<History> {
   const codec = await loadCodec();
   const store = openStore(directory);
   try {
-    return new History(resolve(directory), store, codec);
+    return new History(resolve(directory), store, codec, options);
   } catch (error) {
     await store.close();
     throw error;
@@ -52,7 +63,7 @@ export class History implements AsyncDisposable {
   /** The module as it was instrumented, where it was recorded. */
   readonly module: Uint8Array | undefined;
   private source: Source;
-  private names: ReturnType<typeof namesOf> | undefined;
+  private names: ModuleNames | undefined;
   private replica: Replica | undefined;
 
   /** @see openHistory */
@@ -60,6 +71,7 @@ export class History implements AsyncDisposable {
     readonly directory: string,
     private readonly store: Store,
     private readonly codec: Codec,
+    private readonly options: HistoryOptions = {},
   ) {
     this.source = new Source(store, codec, directory);
     const snapshot = store.snapshot();
@@ -251,10 +263,14 @@ export class History implements AsyncDisposable {
 
   /** An expression that can be asked of this history (docs/expressions.md). @throws ERR_BELAY_EXPRESSION */
   expression(text: string, options?: CompileOptions): Expression {
-    this.names ??= this.module
-      ? namesOf(this.module)
-      : { globalNames: new Map<string, number>(), functions: new Map() };
+    this.names ??= this.knownNames();
     return compile(text, { contract: this.contract, ...this.names }, options);
+  }
+
+  /** What the module says, and the caller. */
+  private knownNames(): ModuleNames {
+    const own = namesOf(this.module ?? new Uint8Array(0));
+    return { ...own, symbols: new Map([...own.symbols, ...(this.options.symbols ?? [])]) };
   }
 
   /**

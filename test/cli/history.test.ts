@@ -293,6 +293,24 @@ test('show: an address that is computed is that of the checkpoint', () => {
   assert.is(at('12', '(hits > 3 ? 0x20 : 8):2'), 32);
 });
 
+test('--symbols: variables by name', () => {
+  const map = join(folder, 'app.map');
+  writeFileSync(map, '00001000 D counter\n00002000 D greeting\n');
+  const symbols = ['--symbols', map];
+  assert.is(json(ask('show', notes, 'greeting:11', '--json', ...symbols)).address, 0x2000);
+  assert.is(json(ask('search', notes, 'u32[counter] > 5', '--count', '--json', ...symbols)).count, 7);
+  assert.is(json(ask('bisect', notes, 'u32[counter] > 5', '--json', ...symbols)).turn, 6);
+  const writes = json(ask('writes', notes, '--at', 'counter:4', '--json', ...symbols)).writes;
+  assert.is((writes as unknown[]).length, 11);
+  const unknown = ask('show', notes, 'greetin:11', ...symbols);
+  assert.is(unknown.code, 2);
+  assert.match(unknown.err, /did you mean 'greeting'/);
+  writeFileSync(map, 'no map at all\n');
+  const wrong = ask('show', notes, 'greeting:11', ...symbols);
+  assert.is(wrong.code, 2);
+  assert.match(wrong.err, /app\.map has no symbols as they are known here/);
+});
+
 test('diff: memory by address, the rest by name', () => {
   assertPrints(
     ask('diff', notes, '9', 'last'),

@@ -129,10 +129,10 @@ export class Compiler {
 
   private name(name: string, at: Span): Code {
     const global = this.resolver.globalCalled(name);
-    if (global instanceof Unknown) return this.unknown(at, name, global);
-    if (global !== undefined) return this.access.global(global, at);
+    if (global !== undefined && !(global instanceof Unknown)) return this.access.global(global, at);
     const address = this.resolver.symbol(name);
     if (address !== undefined) return integerConstant(at, BigInt(address));
+    if (global !== undefined) return this.unknown(at, name, global);
     const known = FUNCTIONS.get(name);
     if (known) this.fail(at, `'${name}' is a function: write '${known.usage}'`);
     const { globalNames, symbolNames } = this.resolver;

@@ -21,12 +21,18 @@ export interface Names {
   globalNames: ReadonlyMap<string, number>;
   /** The functions that the original module exports; without them `call` is refused. */
   functions?: ReadonlyMap<string, FunctionType>;
-  /** Addresses by name. */
+  /** Addresses by name: the module's own ({@link ModuleNames.symbols}), and what else the caller knows. */
   symbols?: ReadonlyMap<string, number>;
 }
 
 /** What a module says of itself. */
-export type ModuleNames = Pick<Names, 'globalNames' | 'functions'>;
+export interface ModuleNames extends Pick<Names, 'globalNames' | 'functions'> {
+  /**
+   * Exported globals that are integers and cannot change. That is how linkers export a variable: the global is its
+   * address.
+   */
+  symbols: ReadonlyMap<string, number>;
+}
 
 /** Exports that instrumentation adds. */
 const OURS = /^belay:/;
@@ -58,6 +64,21 @@ class Bytes {
       value += (byte & 127) * scale;
       if (byte < 128 || scale > 2 ** 70) return value;
     }
+  }
+
+  /** LEB128, signed. */
+  signed(): bigint {
+    let value = 0n;
+    for (let shift = 0n; ; ) {
+      const byte = this.byte();
+      value |= BigInt(byte & 127) << shift;
+      shift += 7n;
+      if (byte < 128 || shift > 70n) return BigInt.asIntN(Number(shift), value);
+    }
+  }
+
+  skip(bytes: number): void {
+    this.at += bytes;
   }
 
   name(): string {
@@ -107,15 +128,16 @@ function limits(bytes: Bytes): void {
   if (flags & 8) bytes.number();
 }
 
-/** The types, by number, of the functions that are imported. */
-function importedFunctions(bytes: Bytes): number[] {
-  const found: number[] = [];
+/** The types, by number, of the functions that are imported, and how many globals are. */
+function imports(bytes: Bytes): { functions: number[]; globals: number } {
+  const functions: number[] = [];
+  let globals = 0;
   for (let n = bytes.number(); n > 0 && bytes.more; n--) {
     bytes.name();
     bytes.name();
     switch (bytes.byte()) {
       case 0:
-        found.push(bytes.number());
+        functions.push(bytes.number());
         break;
       case 1:
         valueType(bytes);
@@ -127,13 +149,52 @@ function importedFunctions(bytes: Bytes): number[] {
       case 3:
         valueType(bytes);
         bytes.byte();
+        globals++;
         break;
       default:
         bytes.byte();
         bytes.number();
     }
   }
-  return found;
+  return { functions, globals };
+}
+
+const MUTABLE = 1;
+const END = 0x0b;
+
+/** A constant expression: its value where it is one integer. Undefined beyond what is understood here. */
+function constant(bytes: Bytes): { value?: bigint } | undefined {
+  let found: { value?: bigint } = {};
+  for (let first = true; bytes.more; first = false) {
+    const code = bytes.byte();
+    if (code === END) return found;
+    let value: bigint | undefined;
+    if (code === 0x41) value = BigInt.asUintN(32, bytes.signed());
+    else if (code === 0x42) value = BigInt.asUintN(64, bytes.signed());
+    else if (code === 0x43) bytes.skip(4);
+    else if (code === 0x44) bytes.skip(8);
+    // global.get, ref.func, ref.null
+    else if (code === 0x23 || code === 0xd2 || code === 0xd0) bytes.number();
+    // v128.const
+    else if (code === 0xfd && bytes.number() === 0x0c) bytes.skip(16);
+    // Additions and the like have no immediates.
+    else if (code < 0x6a || code > 0x7e) return undefined;
+    found = first && value !== undefined ? { value } : {};
+  }
+  return undefined;
+}
+
+/** Values of the globals that a module defines, where they are integers that cannot change. */
+function constants(bytes: Bytes): (bigint | undefined)[] {
+  const values: (bigint | undefined)[] = [];
+  for (let n = bytes.number(); n > 0 && bytes.more; n--) {
+    valueType(bytes);
+    const mutable = bytes.byte() === MUTABLE;
+    const found = constant(bytes);
+    if (!found) break;
+    values.push(mutable ? undefined : found.value);
+  }
+  return values;
 }
 
 function globalNames(bytes: Bytes, into: Map<string, number>): void {
@@ -158,28 +219,29 @@ function globalNames(bytes: Bytes, into: Map<string, number>): void {
 export function namesOf(module: Uint8Array): ModuleNames {
   const names = new Map<string, number>();
   const functions = new Map<string, FunctionType>();
+  const symbols = new Map<string, number>();
   let types: FunctionType[] | undefined = [];
-  let typeOf: number[] = [];
-  const exported: [name: string, index: number][] = [];
+  let imported: ReturnType<typeof imports> = { functions: [], globals: 0 };
+  let defined: number[] = [];
+  let values: (bigint | undefined)[] = [];
+  const exported: (readonly [name: string, kind: number, index: number])[] = [];
   const bytes = new Bytes(module, 8, module.length);
   while (bytes.more) {
     const id = bytes.byte();
     const section = bytes.part();
     if (id === 0) globalNames(section, names);
     if (id === 1) types = functionTypes(section);
-    if (id === 2) typeOf = importedFunctions(section);
-    if (id === 3) typeOf = [...typeOf, ...list(section, (b) => b.number())];
-    if (id !== 7) continue;
-    for (let n = section.number(); n > 0 && section.more; n--) {
-      const name = section.name();
-      const kind = section.byte();
-      const index = section.number();
-      if (kind === 0 && !OURS.test(name)) exported.push([name, index]);
-    }
+    if (id === 2) imported = imports(section);
+    if (id === 3) defined = list(section, (b) => b.number());
+    if (id === 6) values = constants(section);
+    if (id === 7) exported.push(...list(section, (b) => [b.name(), b.byte(), b.number()] as const));
   }
-  for (const [name, index] of exported) {
-    const type = types?.[typeOf[index] ?? -1];
-    functions.set(name, type ?? { params: [], results: ['other'] });
+  const typeOf = [...imported.functions, ...defined];
+  for (const [name, kind, index] of exported) {
+    if (OURS.test(name)) continue;
+    if (kind === 0) functions.set(name, types?.[typeOf[index] ?? -1] ?? { params: [], results: ['other'] });
+    const value = kind === 3 ? values[index - imported.globals] : undefined;
+    if (value !== undefined && value <= Number.MAX_SAFE_INTEGER) symbols.set(name, Number(value));
   }
-  return { globalNames: names, functions };
+  return { globalNames: names, functions, symbols };
 }

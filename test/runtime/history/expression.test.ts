@@ -678,8 +678,31 @@ const module = Uint8Array.from([
   ),
   ...section(3, vec([[1], [0]])),
   ...section(
+    6,
+    vec([
+      [I32, 0, 0x41, ...leb(0x400), 0x0b],
+      [I32, 1, 0x41, 1, 0x0b],
+      [I32, 0, 0x23, 0, 0x0b],
+      [F64, 0, 0x44, 0, 0, 0, 0, 0, 0, 0, 0, 0x0b],
+      [0x7b, 0, 0xfd, 0x0c, ...new Array<number>(16).fill(0x0b), 0x0b],
+      [0x70, 0, 0xd0, 0x70, 0x0b],
+      [0x70, 0, 0xd2, 1, 0x0b],
+      [I32, 0, 0x41, 0x7f, 0x0b],
+      [I64, 0, 0x42, 0x80, 0x80, 0x80, 0x80, 0x20, 0x0b],
+      [I64, 0, 0x42, 0x7f, 0x0b],
+    ]),
+  ),
+  ...section(
     7,
     vec([
+      [...str('counter'), 3, 1],
+      [...str('changes'), 3, 2],
+      [...str('imports'), 3, 0],
+      [...str('float'), 3, 4],
+      [...str('high'), 3, 8],
+      [...str('far'), 3, 9],
+      [...str('too far'), 3, 10],
+      [...str('belay:global'), 3, 1],
       [...str('imported'), 0, 0],
       [...str('sum'), 0, 1],
       [...str('nothing'), 0, 2],
@@ -727,6 +750,22 @@ test('namesOf: names of globals, and types of exported functions', () => {
       ['nothing', { params: [], results: [] }],
     ],
   );
+});
+
+test('namesOf: exported integers that cannot change are symbols', () => {
+  assert.equal(
+    [...namesOf(module).symbols],
+    [
+      ['counter', 0x400],
+      ['high', 0xffff_ffff],
+      ['far', 2 ** 33],
+    ],
+  );
+});
+
+test('a symbol goes before a global that only the section of names knows, and that cannot change', () => {
+  const symbols = new Map([['fixed', 0x1000]]);
+  assert.is(compile('u32[fixed]', { ...names, symbols }).evaluate(past), 0xfffffffen);
 });
 
 test('namesOf: a module without names, and bytes that are cut off', () => {
