@@ -10,6 +10,8 @@ export interface KeepFlags {
   record?: string;
   recordEvery?: number;
   recordLag?: 'wait' | 'skip';
+  /** Of a service alone. */
+  recordLate?: true;
   keep?: Retention;
   restore?: string;
 }
@@ -34,10 +36,17 @@ export function addKeepOptions(command: Command): Command {
 
 /** What a guest keeps beside its memory. @throws ERR_BELAY_OPTION for flags that say how to record, without --record */
 export function keepOptions(flags: KeepFlags, wasm: Uint8Array): KeepOptions {
-  const { record: directory, recordEvery: every, recordLag: lag, keep: retention, restore } = flags;
+  const {
+    record: directory,
+    recordEvery: every,
+    recordLag: lag,
+    recordLate: late,
+    keep: retention,
+    restore,
+  } = flags;
   if (directory === undefined) {
-    const flag =
-      every !== undefined ? '--record-every' : lag !== undefined ? '--record-lag' : retention && '--keep';
+    const said = { '--record-every': every, '--record-lag': lag, '--record-late': late, '--keep': retention };
+    const flag = Object.entries(said).find(([, value]) => value !== undefined)?.[0];
     if (flag) throw usageError(`${flag} says how to record: it needs --record <dir>`);
   }
   return {
@@ -47,6 +56,7 @@ export function keepOptions(flags: KeepFlags, wasm: Uint8Array): KeepOptions {
         module: wasm,
         ...(every !== undefined && { every }),
         ...(lag !== undefined && { lag }),
+        ...(late && { late }),
         ...(retention && { retention }),
       },
     }),

@@ -95,6 +95,7 @@ export function serveCommand(program: Command): void {
     .option('--max-connections <n>', 'more are closed at once (default: 1024)', parsePositive)
     .option('--grace <ms>', 'for requests to finish at the end (default: 30000)', parseCount);
   addKeepOptions(addGuestOptions(command))
+    .option('--record-late', 'with --record: answer first; one that is killed in between loses that request')
     .option(
       '--metrics-port <number>',
       'serve /metrics (Prometheus) and /health there; 0 for any port',
@@ -187,7 +188,7 @@ function realFiles(who: string): Error {
 function serveOptions({ dir: dirs, ...flags }: Flags, guest: Prepared['options']): ServeOptions {
   const { region: _, layout: _l, cache: _c, typical: _t, logLevel: _v, logFormat: _f, ...more } = flags;
   // Said by keepOptions().
-  const { record: _r, recordEvery: _e, recordLag: _g, keep: _k, restore: _s, ...rest } = more;
+  const { record: _r, recordEvery: _e, recordLag: _g, recordLate: _a, keep: _k, restore: _s, ...rest } = more;
   const all = { ...rest, dirs, ...guest };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }

@@ -56,3 +56,5 @@ export const ENGINE: EngineKey = 'node24';
 export const RECORDING: readonly EngineKey[] = ['node24', 'node20'];
 /** Requests a second, of the load that does not go at full speed. */
 export const RATE = 100;
+/** What the ways of recording a whole service begin with: the target is theirs. */
+export const HTTP = 'belay serve, over HTTP';

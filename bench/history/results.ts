@@ -127,6 +127,8 @@ export interface Recording {
   engine: EngineKey;
   slowdowns: Slowdown[];
   path: Path;
+  /** Nanoseconds of a processor that a request over HTTP takes: client, server, guest and packer. */
+  processor: { plain: number; recorded: number };
   rate?: Rate;
 }
 

@@ -151,6 +151,21 @@ export function routeText({ route = '' }: Entry): string {
   return shown.length <= ROUTE ? shown.join('') : `${shown.slice(0, ROUTE - 1).join('')}…`;
 }
 
+/** The columns that say which entry a row is of. */
+export const ENTRY_HEADS = [
+  { head: 'number', right: true },
+  { head: 'time' },
+  { head: 'request', right: true },
+  { head: 'route' },
+];
+
+export const entryCells = (entry: Entry): string[] => [
+  String(entry.number),
+  timeText(entry.time),
+  entry.request === undefined ? '' : String(entry.request),
+  routeText(entry),
+];
+
 /** `POST /notes, request 5312, 2026-01-31T12:00:00.000Z, label`. */
 export function aboutEntry(entry: Entry): string {
   const { request, time } = entry;

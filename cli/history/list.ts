@@ -8,12 +8,12 @@ import {
   addRange,
   carryOut,
   counted,
+  ENTRY_HEADS,
+  entryCells,
   kindText,
   notesText,
   type RangeFlags,
   rangeOf,
-  routeText,
-  timeText,
   withHistory,
 } from './common.js';
 import { Columns, Document, Output } from './output.js';
@@ -66,10 +66,7 @@ export function listCommand(history: Command): void {
 }
 
 const HEADS = [
-  { head: 'number', right: true },
-  { head: 'time' },
-  { head: 'request', right: true },
-  { head: 'route' },
+  ...ENTRY_HEADS,
   { head: 'kind' },
   { head: 'pages', right: true },
   { head: 'bytes', right: true },
@@ -93,12 +90,9 @@ async function list(directory: string, flags: Flags): Promise<void> {
     await out.line(`${directory}: ${counted(all.count, 'checkpoint')}${which}`);
     const columns = new Columns(out, HEADS);
     for (const entry of entries) {
-      const { number, time, request, pages, bytes } = entry;
+      const { pages, bytes } = entry;
       await columns.add([
-        String(number),
-        timeText(time),
-        request === undefined ? '' : String(request),
-        routeText(entry),
+        ...entryCells(entry),
         kindText(entry),
         count(pages),
         count(bytes),

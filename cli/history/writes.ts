@@ -10,13 +10,13 @@ import {
   addSymbols,
   carryOut,
   counted,
+  ENTRY_HEADS,
+  entryCells,
   notesText,
   placeOf,
   type RangeFlags,
   rangeOf,
-  routeText,
   type SymbolsFlag,
-  timeText,
   withHistory,
 } from './common.js';
 import { Columns, Document, Output, Watch } from './output.js';
@@ -54,15 +54,7 @@ export function writesCommand(history: Command): void {
     .action((directory: string, flags: Flags) => carryOut(() => writes(directory, flags)));
 }
 
-const HEADS = [
-  { head: 'number', right: true },
-  { head: 'time' },
-  { head: 'request', right: true },
-  { head: 'route' },
-  { head: 'before' },
-  { head: 'after' },
-  { head: 'notes' },
-];
+const HEADS = [...ENTRY_HEADS, { head: 'before' }, { head: 'after' }, { head: 'notes' }];
 
 async function writes(directory: string, flags: Flags): Promise<void> {
   const { at, as, memory, limit, json } = flags;
@@ -112,10 +104,7 @@ async function writes(directory: string, flags: Flags): Promise<void> {
       for (const { entry: number, before, after } of found()) {
         const entry = history.entry(number);
         await columns.add([
-          String(number),
-          timeText(entry.time),
-          entry.request === undefined ? '' : String(entry.request),
-          routeText(entry),
+          ...entryCells(entry),
           shortText(as, before),
           shortText(as, after),
           notesText(entry),

@@ -46,11 +46,11 @@ try {
   const pack = async (ending: boolean): Promise<number> => {
     try {
       const bytes = await packer.packJournal(from);
-      shared.trouble('');
+      shared.trouble();
       return bytes;
     } catch (error) {
       if (ending || (error as { code?: string }).code !== 'ERR_BELAY_HISTORY_FULL') throw error;
-      shared.trouble((error as Error).message);
+      shared.trouble(error);
       shared.sleep(AGAIN);
       return 0;
     }
@@ -70,5 +70,5 @@ try {
   }
   await store.close();
 } catch (error) {
-  shared.fail((error as Error).message);
+  shared.fail(error);
 }

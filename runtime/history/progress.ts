@@ -7,7 +7,7 @@ const NUMBERS = 3;
 /** 32-bit words behind the numbers. */
 const STATE = NUMBERS * 2;
 const HURRY = STATE + 1;
-/** Bytes of the text that says what is wrong. */
+/** Bytes of the text that says what is wrong: the code of an error, a line's end, its message. */
 const WRONG = STATE + 2;
 const TEXT = (STATE + 4) * 4;
 const TEXT_BYTES = 1024;
@@ -37,14 +37,20 @@ export interface Progress {
   hurried(): boolean;
   /** Packer: sleeps, at most so many milliseconds, until something comes. */
   sleep(milliseconds: number): void;
-  /** Packer: something is wrong that may pass; '' when it has. */
-  trouble(message: string): void;
+  /** Packer: something is wrong that may pass; undefined when it has. */
+  trouble(error?: unknown): void;
   /** Packer: it has ended, because of that. */
-  fail(message: string): void;
+  fail(error: unknown): void;
   /** Recorder: whether the packer has failed for good. */
   dead(): boolean;
   /** Recorder: what is wrong. */
-  failure(): string | undefined;
+  failure(): Failure | undefined;
+}
+
+/** An error that crosses threads. */
+export interface Failure {
+  code?: string;
+  message: string;
 }
 
 export function progress(buffer = new SharedArrayBuffer(TEXT + TEXT_BYTES)): Progress {
@@ -53,15 +59,19 @@ export function progress(buffer = new SharedArrayBuffer(TEXT + TEXT_BYTES)): Pro
   const text = new Uint8Array(buffer, TEXT);
   const number = (i: number) => Number(Atomics.load(numbers, i));
   const lag = () => number(JOURNALED) - number(PACKED);
-  const say = (message: string): void => {
-    const bytes = new TextEncoder().encode(message).subarray(0, TEXT_BYTES - 1);
+  const say = (error?: unknown): void => {
+    const { code = '', message = String(error) } = (error ?? {}) as Partial<Failure>;
+    const said = error === undefined ? '' : `${code}\n${message}`;
+    const bytes = new TextEncoder().encode(said).subarray(0, TEXT_BYTES - 1);
     text.fill(0);
     text.set(bytes);
     Atomics.store(words, WRONG, bytes.length);
   };
-  const failure = (): string | undefined => {
+  const failure = (): Failure | undefined => {
     const length = Atomics.load(words, WRONG);
-    return length === 0 ? undefined : new TextDecoder().decode(text.slice(0, length));
+    if (length === 0) return undefined;
+    const [code = '', ...message] = new TextDecoder().decode(text.slice(0, length)).split('\n');
+    return { ...(code && { code }), message: message.join('\n') };
   };
   return {
     buffer,
@@ -77,7 +87,7 @@ export function progress(buffer = new SharedArrayBuffer(TEXT + TEXT_BYTES)): Pro
     wait(bytes, patience) {
       let since = performance.now();
       for (let before = lag(); before > bytes; ) {
-        if (Atomics.load(words, STATE) === FAILED) throw new Error(failure());
+        if (Atomics.load(words, STATE) === FAILED) throw new Error(failure()?.message);
         // The low half of a number that changes with each batch.
         Atomics.wait(words, PACKED * 2, Number(BigInt.asIntN(32, Atomics.load(numbers, PACKED))), 100);
         const now = lag();
@@ -100,8 +110,8 @@ export function progress(buffer = new SharedArrayBuffer(TEXT + TEXT_BYTES)): Pro
     hurried: () => Atomics.exchange(words, HURRY, 0) === 1,
     sleep: (milliseconds) => void Atomics.wait(words, HURRY, 0, milliseconds),
     trouble: say,
-    fail(message) {
-      say(message);
+    fail(error) {
+      say(error);
       Atomics.store(words, STATE, FAILED);
     },
     dead: () => Atomics.load(words, STATE) === FAILED,

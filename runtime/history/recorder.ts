@@ -416,6 +416,8 @@ export class Recorder implements AsyncDisposable {
       this.progress.packed(await this.packer.packJournal(this.from));
       return;
     }
+    // What was wrong may have passed.
+    if (!this.progress.dead()) this.progress.trouble();
     this.progress.hurry();
     while (this.progress.lag() > 0) {
       if (this.progress.failure()) throw this.packingFailed();
@@ -441,9 +443,9 @@ export class Recorder implements AsyncDisposable {
   }
 
   private packingFailed(cause?: Error): BelayError {
-    const why = this.progress.failure() ?? cause?.message ?? 'its thread has ended';
+    const { code, message: why = cause?.message ?? 'its thread has ended' } = this.progress.failure() ?? {};
     return historyError(
-      'ERR_BELAY_HISTORY',
+      code === 'ERR_BELAY_HISTORY_FULL' ? code : 'ERR_BELAY_HISTORY',
       `packing the history in ${this.directory} failed: ${why}; what was recorded is in its journal, and is packed when the history is recorded into again`,
       cause,
     );

@@ -11,7 +11,14 @@ import type { GuestRequest } from './types.js';
 /** Plain data, so that it can cross to a worker thread. */
 export interface KeepOptions {
   /** Records each request into the history of a directory. */
-  record?: { directory: string } & Omit<RecordOptions, 'onError' | 'worker'>;
+  record?: {
+    directory: string;
+    /**
+     * Answers first and records then, before the next request: a process that is killed in between loses the entry of a
+     * request that was answered. Default: no.
+     */
+    late?: boolean;
+  } & Omit<RecordOptions, 'onError' | 'worker'>;
   /** Goes on from a checkpoint: a history's directory, `DIR@N`, or a file that guest.save() filled. */
   restore?: string;
 }
@@ -35,7 +42,7 @@ export async function keep(guest: Guest, { record, restore }: KeepOptions): Prom
   const { createHistory, restoreFrom } = await import('../history/index.js');
   if (restore !== undefined) await restoreFrom(guest, restore);
   if (!record) return nothing;
-  const { directory, ...options } = record;
+  const { directory, late = false, ...options } = record;
   const history = await createHistory(directory);
   let trouble: string | undefined;
   let recorder: Recorder;
@@ -56,6 +63,7 @@ export async function keep(guest: Guest, { record, restore }: KeepOptions): Prom
     recorder,
     runner: {
       recording: {
+        late,
         about: (asked) => ({ request: ++request, digest: requestDigest(asked) }),
         takeTrouble() {
           const taken = trouble;

@@ -83,6 +83,8 @@ export async function createPool(
     maxThreads: concurrency,
     concurrentTasksPerWorker: 1,
     recordTiming: false,
+    // By atomics a thread waits for its next task at once, and does nothing behind its answer.
+    atomics: config.keep?.record?.late ? 'disabled' : 'sync',
   });
   let closing = false;
   const lost = (cause: unknown): BelayError => {

@@ -39,6 +39,8 @@ export interface Recording {
   about(request: GuestRequest): Pick<EpochInfo, 'request' | 'digest'>;
   /** What went wrong since the last call. */
   takeTrouble(): string | undefined;
+  /** Whether a request's entry is written when its answer has been sent: by {@link Runner.settle}. */
+  late: boolean;
 }
 
 export interface Runner {
@@ -46,6 +48,8 @@ export interface Runner {
   readonly rollback: RollbackPolicy;
   /** Carries one request out. Never throws: a failure is part of the outcome. */
   run(request: GuestRequest): Outcome;
+  /** Records the last request, where that is done late. Never throws: the next request's outcome tells what went wrong. */
+  settle(): void;
 }
 
 /** Bytes of a guest's standard error that are kept. */
@@ -92,6 +96,8 @@ export function createRunner(guest: Guest, options: RunOptions & ProgramOptions)
   // Always-mode: the one state that every request starts from. All that is common lies before it.
   if (policy === 'always') guest.checkpoint();
   let broken: Outcome['error'];
+  /** What went wrong when there was nobody to be told. */
+  let untold: { error: unknown } | undefined;
 
   function run(request: GuestRequest): Outcome {
     const seconds: Outcome['seconds'] = { run: 0 };
@@ -113,6 +119,11 @@ export function createRunner(guest: Guest, options: RunOptions & ProgramOptions)
       return passed / 1000;
     };
     try {
+      if (untold) {
+        const { error } = untold;
+        untold = undefined;
+        throw error;
+      }
       if (policy === 'on-failure') {
         guest.checkpoint({ kind: kindOfRequest(request), ...recording?.about(request) });
         seconds.checkpoint = lap();
@@ -139,7 +150,7 @@ export function createRunner(guest: Guest, options: RunOptions & ProgramOptions)
         outcome.rolledBack = true;
         guest.rollback(outcome.failure?.reason);
         seconds.rollback = lap();
-      } else if (recording) {
+      } else if (recording && !recording.late) {
         // Its entry is written before its answer is sent.
         guest.checkpoint();
       }
@@ -160,7 +171,16 @@ export function createRunner(guest: Guest, options: RunOptions & ProgramOptions)
     return outcome;
   }
 
-  return { kind, rollback: policy, run };
+  function settle(): void {
+    if (!recording?.late || broken) return;
+    try {
+      guest.checkpoint();
+    } catch (error) {
+      untold = { error };
+    }
+  }
+
+  return { kind, rollback: policy, run, settle };
 }
 
 /** What requests that will probably write alike have in common: method and first part of the path. */

@@ -14,10 +14,13 @@ const MOVE_FROM = 64 * 1024;
 
 type Working = Runner & { contract: Contract; kept: Kept };
 
+const config = workerData as GuestConfig;
+const late = config.keep?.record?.late === true;
+
 let runner: Promise<Working> | undefined;
 
 async function start(): Promise<Working> {
-  const { module, load: options, run, keep: keeping = {} } = workerData as GuestConfig;
+  const { module, load: options, run, keep: keeping = {} } = config;
   const { guest, wasi } = await load(module, options);
   const kept = await keep(guest, keeping);
   const runner = createRunner(guest, { ...run, wasi, env: { ...options.env }, ...kept.runner });
@@ -28,7 +31,9 @@ async function start(): Promise<Working> {
 export default async function work(task: Task): Promise<Outcome | Started> {
   runner ??= start();
   if (task === 'stop') {
-    await (await runner).kept.close();
+    const { settle, kept } = await runner;
+    settle();
+    await kept.close();
     return {};
   }
   if (task === 'start') {
@@ -42,7 +47,10 @@ export default async function work(task: Task): Promise<Outcome | Started> {
       };
     }
   }
-  const outcome = (await runner).run(task);
+  const { run, settle } = await runner;
+  const outcome = run(task);
+  // When the answer has been sent.
+  if (late) setImmediate(settle);
   const body = outcome.response?.body;
   if (!body || body.length < MOVE_FROM || body.byteLength !== body.buffer.byteLength) return outcome;
   const moved = { [transferableSymbol]: [body.buffer as ArrayBuffer], [valueSymbol]: outcome };

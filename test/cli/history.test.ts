@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import type { Entry } from '../../runtime/history/types.js';
 import { ROOT, readDoc } from '../docs/blocks.js';
 import { assertFails, belay, inFolder, type Run, shell } from './belay.js';
-import { recordToy, type Toy } from './history-toy.js';
+import { type NamedToy, recordToy } from './history-toy.js';
 
 const test = suite('belay history');
 const folder = mkdtempSync(join(tmpdir(), 'belay-history-'));
@@ -32,8 +32,8 @@ async function recordNotes(directory: string): Promise<void> {
       });
       toy.u32(COUNTER, n);
       toy.hits = n;
-      if (n === 10) toy.write(0x2000, Buffer.from('hello world\0bye\0'));
-      if (n === 11) toy.element = 3;
+      if (n === 10) toy.write(0, 0x2000, Buffer.from('hello world\0bye\0'));
+      if (n === 11) toy.setTable(1, 3);
       if (n === 7) toy.rollback('trap');
     }
     toy.checkpoint();
@@ -112,7 +112,7 @@ test('info --check lists what is lost, with exit code 1', () =>
     }
     await recordToy(directory, (toy) => {
       toy.checkpoint({ request: 1 });
-      toy.write(0x4000, random);
+      toy.write(0, 0x4000, random);
       toy.checkpoint();
     });
     const file = join(directory, 'data.mdb');
@@ -495,7 +495,7 @@ test('prune: entries keep their numbers', () =>
 
 test('prune: not while somebody records', () =>
   inFolder(async (directory) => {
-    await recordToy(directory, (toy: Toy) => {
+    await recordToy(directory, (toy: NamedToy) => {
       toy.checkpoint({ request: 1 });
       toy.u32(0, 1);
       toy.checkpoint();
@@ -720,7 +720,7 @@ test('what a client or guest said does nothing to the terminal', () =>
     const evil = '\u001b[2J\u009b1m\nbelay: \u202eok';
     await recordToy(directory, (toy) => {
       toy.checkpoint({ request: 1, kind: `GET /${evil}`, label: evil });
-      toy.write(0x1000, Buffer.from(`${evil}\0`));
+      toy.write(0, 0x1000, Buffer.from(`${evil}\0`));
       toy.checkpoint();
     });
     for (const run of [

@@ -63,19 +63,19 @@ interface Saved {
 }
 
 export class Toy {
-  readonly contract = TOY_CONTRACT;
   readonly kinds = [''];
   readonly exports = {};
   readonly state: StateAccess;
-  globals = [0n, 0n];
+  /** Of floats the bits. */
+  globals: bigint[];
   table: Uint32Array = new Uint32Array(2);
-  dropped = [0, 0];
+  dropped: number[];
   host: Uint8Array = new Uint8Array(0);
   /** Of each memory, as much as it may have; what lies beyond its size is zero. */
   private readonly buffers: Uint8Array[];
   private pages: number[];
   /** Of each memory: what its regions had at the last checkpoint. */
-  private readonly before: Map<number, Uint8Array>[] = [new Map(), new Map()];
+  private readonly before: Map<number, Uint8Array>[];
   private saved: Saved;
   private hostWritten = true;
   private tableWritten = true;
@@ -85,7 +85,12 @@ export class Toy {
   constructor(
     pages: readonly number[] = [1, 1],
     readonly most = 4,
+    readonly contract: Contract = TOY_CONTRACT,
   ) {
+    const { globals, segments } = contract;
+    this.globals = globals.map(() => 0n);
+    this.dropped = [...segments.data, ...segments.elements].map(() => 0);
+    this.before = pages.map(() => new Map());
     this.pages = [...pages];
     this.buffers = pages.map(() => new Uint8Array(most * WASM_PAGE));
     this.saved = this.save();
@@ -246,8 +251,9 @@ export class Toy {
     const { shape } = this.state;
     const sizes = spaceSizes(shape, state[REGISTERS]!);
     const view = new DataView(state[REGISTERS]!.buffer, state[REGISTERS]!.byteOffset);
-    this.globals = this.globals.map((_, i) => view.getBigInt64(shape.globals + 16 * i, true));
-    this.globals[0] = BigInt.asIntN(32, this.globals[0]!);
+    this.globals = this.contract.globals.map(({ type }, i) =>
+      BigInt.asIntN(type === 'i32' ? 32 : 64, view.getBigInt64(shape.globals + 16 * i, true)),
+    );
     this.dropped = this.dropped.map((_, i) => state[REGISTERS]![shape.segments + i]!);
     this.host = state[HOST]!.slice();
     this.buffers.forEach((buffer, k) => {
@@ -268,8 +274,10 @@ export class Toy {
     const view = new DataView(into.buffer, into.byteOffset, into.byteLength);
     const sizes = [this.host.length, ...this.pages, this.table.length];
     sizes.forEach((size, i) => view.setBigUint64(shape.sizes + 8 * i, BigInt(size), true));
-    view.setUint32(shape.globals, Number(BigInt.asUintN(32, this.globals[0]!)), true);
-    view.setBigInt64(shape.globals + 16, this.globals[1]!, true);
+    this.contract.globals.forEach(({ type }, i) => {
+      const bits = BigInt.asUintN(type === 'i32' ? 32 : 64, this.globals[i]!);
+      view.setBigUint64(shape.globals + 16 * i, bits, true);
+    });
     this.dropped.forEach((value, i) => {
       into[shape.segments + i] = value;
     });

@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { Capture } from '../../../runtime/history/capture.js';
 import { createHistory, openHistory } from '../../../runtime/history/index.js';
 import { keep } from '../../../runtime/service/keep.js';
@@ -16,7 +17,7 @@ import { now } from '../../clock.js';
 import { type Contender, compare, type Effort, FULL, QUICK } from '../../compare.js';
 import { HttpClient } from '../../jobs/http-client.js';
 import { notesAfter, notesBefore, notesRequest, notesUndo } from '../../subjects/notes.js';
-import { RATE, type RecordingJob } from '../plan.js';
+import { HTTP, RATE, type RecordingJob } from '../plan.js';
 import type { Path, Rate, Recording, Slowdown } from '../results.js';
 import { writtenBytes } from '../system.js';
 import { addedId, CYCLE, notesLoad, type Running, workloadNamed } from '../workloads.js';
@@ -65,15 +66,19 @@ export async function recording(job: RecordingJob, progress: (text: string) => v
   }
   progress('path of a request');
   const path = await pathOf(wasm, folder(), job.quick);
-  if (!job.rate) return { engine: job.engine, slowdowns, path };
+  progress('processor time of a request');
+  const plain = await processorTime(wasm, undefined, job.quick);
+  const recorded = await processorTime(wasm, folder(), job.quick);
+  const found = { engine: job.engine, slowdowns, path, processor: { plain, recorded } };
+  if (!job.rate) return found;
   progress(`${RATE} requests a second`);
   const rate = await atRate(wasm, folder(), job.quick ? 1 : 20);
-  return { engine: job.engine, slowdowns, path, rate };
+  return { ...found, rate };
 }
 
-const HTTP = 'belay serve, over HTTP';
 const ONE = `${HTTP}, one request at a time`;
 const FOUR = `${HTTP}, four at a time`;
+const LATE = '--record-late';
 const WAYS: readonly [
   way: string,
   clock: string,
@@ -84,7 +89,9 @@ const WAYS: readonly [
   ["a service's requests, without HTTP", THREAD, service],
   ["a service's requests, without HTTP", WALL, service],
   [ONE, WALL, (wasm, directory) => overHttp(wasm, directory, 1)],
+  [`${ONE}, ${LATE}`, WALL, (wasm, directory) => overHttp(wasm, directory, 1, true)],
   [FOUR, WALL, (wasm, directory) => overHttp(wasm, directory, 4)],
+  [`${FOUR}, ${LATE}`, WALL, (wasm, directory) => overHttp(wasm, directory, 4, true)],
 ];
 
 const clockOf = (clock: string): (() => number) => (clock === THREAD ? now : () => performance.now() * 1e6);
@@ -173,23 +180,26 @@ async function overHttp(
   wasm: Uint8Array<ArrayBuffer>,
   directory: string | undefined,
   connections: number,
-): Promise<Served> {
+  late = false,
+): Promise<Served & { requests(): number }> {
   const served = await serve(wasm, {
     port: 0,
     deadline: 0,
     keepAlive: 600_000,
-    ...(directory !== undefined && { record: { directory, module: wasm } }),
+    ...(directory !== undefined && { record: { directory, module: wasm, late } }),
   });
   const client = new HttpClient(connections);
   await client.send(served.port, notesBefore());
   let n = 0;
+  let sent = 0;
   return {
+    requests: () => sent,
     async batch(count) {
       const requests = Array.from({ length: count }, () => notesRequest(n++));
       const begin = performance.now();
       await client.send(served.port, requests);
       const time = (performance.now() - begin) * 1e6;
-      await tidy(served.url, client, served.port);
+      sent += count + (await tidy(served.url, client, served.port));
       return time;
     },
     async close() {
@@ -199,10 +209,37 @@ async function overHttp(
   };
 }
 
-/** Deletes what was added. */
-async function tidy(url: string, client: HttpClient, port: number): Promise<void> {
+/** Milliseconds after which a recorder has packed what it has. */
+const PACKED = 5000;
+
+/** Nanoseconds that all threads of this process take for a request over HTTP; packing all of it counts. */
+async function processorTime(
+  wasm: Uint8Array<ArrayBuffer>,
+  directory: string | undefined,
+  quick: boolean,
+): Promise<number> {
+  const http = await overHttp(wasm, directory, 1);
+  const some = async (batches: number) => {
+    for (let i = 0; i < batches; i++) await http.batch(CYCLE);
+  };
+  await some(quick ? 1 : 10);
+  await setTimeout(quick ? 0 : PACKED);
+  const before = process.cpuUsage();
+  const sent = http.requests();
+  await some(quick ? 1 : 20);
+  // What is left to be packed is packed at the end.
+  await http.close();
+  const { user, system } = process.cpuUsage(before);
+  if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+  return ((user + system) * 1000) / (http.requests() - sent);
+}
+
+/** Deletes what was added. @returns the number of requests that it took */
+async function tidy(url: string, client: HttpClient, port: number): Promise<number> {
   const list = await (await fetch(`${url}${notesAfter}`)).text();
-  await client.send(port, notesUndo(list));
+  const undo = notesUndo(list);
+  await client.send(port, undo);
+  return 1 + undo.length;
 }
 
 /** What a recorder does before an answer is sent, step by step. */
@@ -307,7 +344,7 @@ async function atRate(wasm: Uint8Array<ArrayBuffer>, directory: string, seconds:
         running.guest.checkpoint(running.info(n));
         running.request(n);
       }
-      await new Promise((done) => setTimeout(done, 2));
+      await setTimeout(2);
     }
     const { user, system } = process.cpuUsage(cpu);
     return (user + system) / 1000 / (performance.now() - begin);

@@ -49,7 +49,14 @@ function pathText(results: Results): string {
     ['runs of words in them', ({ runs }) => figure(runs)],
     ['bytes of the record', ({ journaled }) => count(journaled)],
   ];
-  return `What lies on the path of a request to the notes, on average:
+  const processors = results.recording.map(
+    ({ engine, processor: { plain, recorded } }) =>
+      `${duration(plain)} of a processor, and recorded ${duration(recorded)} (${title(results, engine)})`,
+  );
+  return `Client, server, guest and packer together take, for a request over HTTP, ${processors.join('; ')}: so a service has as much less to
+give where all processors are busy already, and less of it is seen where one is free.
+
+What lies on the path of a request to the notes, on average:
 
 ${table(
   ['', ...results.recording.map(({ engine }) => title(results, engine))],

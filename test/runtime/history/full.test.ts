@@ -130,33 +130,37 @@ for (const worker of [false, true]) {
       await history.close();
     }),
   );
-}
 
-testUnless(test, why, 'a disk that is full when packing, with all in the journal', () =>
-  on(12 * MIB, async ({ directory, fill, clear }) => {
-    const states: Copy[] = [];
-    const store = await createHistory(directory);
-    const toy = new Toy();
-    const recorder = store.record(toy.guest, { worker: false });
-    states.push(Copy.of(toy.whole()));
-    for (let i = 0; i < 60; i++) {
-      toy.write(0, random(15) * PAGE, noise(PAGE));
-      states.push(Copy.of(toy.whole(), states.at(-1)));
-      toy.checkpoint();
-    }
-    fill(0);
-    const failure = await recorder.flush().then(
-      () => undefined,
-      (error: Failure) => error,
-    );
-    assert.is(failure?.code, 'ERR_BELAY_HISTORY_FULL', failure?.stack);
-    await assertHistory(directory, states);
-    clear();
-    await recorder.flush();
-    await recorder.close();
-    await store.close();
-    await assertHistory(directory, states);
-  }),
-);
+  testUnless(
+    test,
+    why,
+    `a disk that is full when packing, with all in the journal, ${worker ? 'with a worker' : 'inline'}`,
+    () =>
+      on(12 * MIB, async ({ directory, fill, clear }) => {
+        const states: Copy[] = [];
+        const store = await createHistory(directory);
+        const toy = new Toy();
+        const recorder = store.record(toy.guest, { worker });
+        states.push(Copy.of(toy.whole()));
+        for (let i = 0; i < 60; i++) {
+          toy.write(0, random(15) * PAGE, noise(PAGE));
+          states.push(Copy.of(toy.whole(), states.at(-1)));
+          toy.checkpoint();
+        }
+        fill(0);
+        const failure = await recorder.flush().then(
+          () => undefined,
+          (error: Failure) => error,
+        );
+        assert.is(failure?.code, 'ERR_BELAY_HISTORY_FULL', failure?.stack);
+        await assertHistory(directory, states);
+        clear();
+        await recorder.flush();
+        await recorder.close();
+        await store.close();
+        await assertHistory(directory, states);
+      }),
+  );
+}
 
 test.run();

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -120,6 +121,26 @@ if (existsSync(NOTES)) {
     } finally {
       await opened.close();
     }
+  });
+
+  test('recorded late: what was answered is there soon, without another request', async () => {
+    const history = join(folder, 'late');
+    const service = await serve('--record', history, '--record-late');
+    for (let i = 0; i < 5; i++) assert.is(await add(service.url, `note ${i}`), 201);
+    for (const begin = Date.now(); ; await setTimeout(10)) {
+      const opened = await openHistory(history);
+      const { last } = opened;
+      await opened.close();
+      if (last === 5) break;
+      assert.ok(Date.now() - begin < 10_000, `there are ${last} entries`);
+    }
+    assert.is((await fetch(`${service.url}/crash/null`, { method: 'POST' })).status, 500);
+    assert.is(await service.end('SIGTERM'), 0);
+    const opened = await openHistory(history);
+    assert.is(opened.last, 6);
+    assert.is(opened.entry(5).kind, 'kept');
+    assert.is(opened.entry(6).reason, 'trap');
+    await opened.close();
   });
 
   test('an end in order packs all of it', async () => {

@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createHandler, type HandlerOptions } from '../../../runtime/service/handler.js';
+import { createRunner } from '../../../runtime/service/runner.js';
 import { type FakeGuest, fakeGuest, plain, recorder, request, text } from './support.js';
 
 /** Remembers each path, then answers with all of them, or fails as the path says. */
@@ -38,6 +39,31 @@ test('always: every request starts from the same state', async () => {
   assert.is((await get('/throw')).status, 500);
   assert.is((await get('/b')).body, '/b');
   assert.equal(guest.calls, ['checkpoint', 'rollback', 'rollback', 'rollback']);
+});
+
+test('recorded late: the checkpoint comes when it is settled, and the next request tells what went wrong', () => {
+  const guest = fakeGuest();
+  const about = () => ({ request: 1, digest: '0'.repeat(16) });
+  const { run, settle } = createRunner(guest, {
+    rollback: 'on-failure',
+    handle: () => plain('yes'),
+    recording: { late: true, about, takeTrouble: () => undefined },
+  });
+  const asked = { method: 'GET', target: '/', headers: [], body: new Uint8Array(0) };
+  const ask = () => run({ ...asked, scheme: 'http', host: 'localhost', port: 80 });
+  assert.is(ask().response?.status, 200);
+  assert.equal(guest.calls, ['checkpoint']);
+  settle();
+  assert.equal(guest.calls, ['checkpoint', 'checkpoint']);
+  const { checkpoint } = guest;
+  guest.checkpoint = () => {
+    throw Object.assign(new Error('somebody wrote'), { code: 'ERR_BELAY_UNTRACKED_WRITE' });
+  };
+  settle();
+  guest.checkpoint = checkpoint;
+  const { error, response } = ask();
+  assert.equal([error?.message, error?.usable, response], ['somebody wrote', true, undefined]);
+  assert.is(ask().response?.status, 200, 'it is told once');
 });
 
 test('a failure tells the client its id and nothing else; the observer is told all', async () => {
