@@ -310,8 +310,9 @@ static void *in_read_for_ever(void *unused)
 	(void)unused;
 	for (;;) {
 		if (read(ends[0], &c, 1) == 1) {
-			got_byte++;
+			/* in this order: who sees the byte may roll back at once */
 			kept->woken++;
+			got_byte++;
 		}
 	}
 	return NULL;
