@@ -360,6 +360,20 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
     to: 'this.entry(middle - 1).time <= time',
   },
   {
+    what: 'what went wrong before is told again, though it has passed',
+    file: 'recorder',
+    from: 'if (!this.progress.dead())\n            this.progress.trouble();',
+    to: '',
+    tests: ['full'],
+  },
+  {
+    what: 'a full disk loses its code on the way from the packing thread',
+    file: 'recorder',
+    from: "code === 'ERR_BELAY_HISTORY_FULL' ?",
+    to: "code === '' ?",
+    tests: ['full'],
+  },
+  {
     what: 'a full disk is an error like others',
     file: 'lmdb',
     from: 'if (!cutShort && !/ENOSPC|no space left|MDB_MAP_FULL/i.test(said))',
