@@ -63,7 +63,7 @@ export class History implements AsyncDisposable {
   /** The module as it was instrumented, where it was recorded. */
   readonly module: Uint8Array | undefined;
   private source: Source;
-  private names: ModuleNames | undefined;
+  private known: ModuleNames | undefined;
   private replica: Replica | undefined;
 
   /** @see openHistory */
@@ -263,14 +263,16 @@ export class History implements AsyncDisposable {
 
   /** An expression that can be asked of this history (docs/expressions.md). @throws ERR_BELAY_EXPRESSION */
   expression(text: string, options?: CompileOptions): Expression {
-    this.names ??= this.knownNames();
     return compile(text, { contract: this.contract, ...this.names }, options);
   }
 
-  /** What the module says, and the caller. */
-  private knownNames(): ModuleNames {
-    const own = namesOf(this.module ?? new Uint8Array(0));
-    return { ...own, symbols: new Map([...own.symbols, ...(this.options.symbols ?? [])]) };
+  /** The names that the module carries, with the symbols that the caller gave. */
+  get names(): ModuleNames {
+    if (!this.known) {
+      const own = namesOf(this.module ?? new Uint8Array(0));
+      this.known = { ...own, symbols: new Map([...own.symbols, ...(this.options.symbols ?? [])]) };
+    }
+    return this.known;
   }
 
   /**

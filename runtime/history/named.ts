@@ -1,7 +1,6 @@
 /** What a checkpoint has beside the bytes of its memories: sizes, globals, tables and segments, by name and as values. */
 import type { Contract } from '../../contract/contract.js';
 import { spaceSizes, stateShape, tableSpace } from '../guest/state.js';
-import { namesOf } from './expression/index.js';
 import type { History } from './history.js';
 import {
   dataDropped,
@@ -108,10 +107,8 @@ export function namedState(history: History, entry: number): NamedState {
 }
 
 /** Names of globals by index. */
-function globalNames({ module }: History): Map<number, string> {
-  const names = new Map<number, string>();
-  if (module) for (const [name, index] of namesOf(module).globalNames) names.set(index, name);
-  return names;
+function globalNames({ names }: History): Map<number, string> {
+  return new Map([...names.globalNames].map(([name, index]) => [index, name]));
 }
 
 /** The same as a list, whose length and order are those of every entry. */

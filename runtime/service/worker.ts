@@ -14,13 +14,10 @@ const MOVE_FROM = 64 * 1024;
 
 type Working = Runner & { contract: Contract; kept: Kept };
 
-const config = workerData as GuestConfig;
-const late = config.keep?.record?.late === true;
-
 let runner: Promise<Working> | undefined;
 
 async function start(): Promise<Working> {
-  const { module, load: options, run, keep: keeping = {} } = config;
+  const { module, load: options, run, keep: keeping = {} } = workerData as GuestConfig;
   const { guest, wasi } = await load(module, options);
   const kept = await keep(guest, keeping);
   const runner = createRunner(guest, { ...run, wasi, env: { ...options.env }, ...kept.runner });
@@ -47,10 +44,10 @@ export default async function work(task: Task): Promise<Outcome | Started> {
       };
     }
   }
-  const { run, settle } = await runner;
+  const { run, settle, kept } = await runner;
   const outcome = run(task);
   // When the answer has been sent.
-  if (late) setImmediate(settle);
+  if (kept.runner.recording?.late) setImmediate(settle);
   const body = outcome.response?.body;
   if (!body || body.length < MOVE_FROM || body.byteLength !== body.buffer.byteLength) return outcome;
   const moved = { [transferableSymbol]: [body.buffer as ArrayBuffer], [valueSymbol]: outcome };

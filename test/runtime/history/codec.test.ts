@@ -1,3 +1,4 @@
+/** Compression: what one engine's library wrote the other one's reads. */
 import * as wasm from '@bokuweb/zstd-wasm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
